@@ -1,0 +1,1 @@
+"""How things are started: the command line, the local supervisor and the embedded Redis."""

@@ -1,0 +1,1 @@
+"""Credentials: pools, leases, limits and states."""

@@ -1,0 +1,1 @@
+"""penstock.yaml: schema, loading with helpful errors, watching."""

@@ -1,0 +1,55 @@
+"""Which request fields an upstream can do: what it cannot is a 400 that names the field, or is dropped when told so."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shared.errors import InvalidRequest
+
+HARMLESS = frozenset(
+    {"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier"}
+)
+"""Metadata about a request rather than a wish for its answer: dropped without a word where an upstream has no such field."""
+
+_ALWAYS = frozenset({"model", "messages", "stream", "stream_options"})
+# A value that asks for what happens anyway is no wish at all.
+_NEUTRAL: Mapping[str, Any] = {
+    "n": 1,
+    "logprobs": False,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "parallel_tool_calls": True,
+    "response_format": {"type": "text"},
+    "tools": [],
+    "functions": [],
+    "logit_bias": {},
+    "modalities": ["text"],
+    "stop": [],
+}
+
+
+def wishes(body: Mapping[str, Any], supported: Iterable[str], *, upstream: str, drop: bool) -> dict[str, Any]:
+    """The fields of `body` to translate: those in `supported` that are neither null nor neutral.
+
+    Raises InvalidRequest naming the first field that `upstream` cannot do, unless `drop` (drop_params) is set.
+    """
+    known = frozenset(supported)
+    wanted: dict[str, Any] = {}
+    for name, value in body.items():
+        if name in _ALWAYS or value is None or (name in _NEUTRAL and value == _NEUTRAL[name]):
+            continue
+        if name in known:
+            wanted[name] = value
+        elif name not in HARMLESS and not drop:
+            raise refusal(name, upstream)
+    return wanted
+
+
+def refusal(param: str, upstream: str, why: str = "") -> InvalidRequest:
+    """The 400 for something an upstream cannot do."""
+    because = f": {why}" if why else ""
+    return InvalidRequest(
+        f"{upstream} does not support '{param}'{because}. Remove it, choose another model, or ask the operator to set "
+        "drop_params for this provider.",
+        code="unsupported_parameter",
+        param=param,
+    )

@@ -1,0 +1,1 @@
+"""From a model name to targets: the route table and the strategies. No I/O."""
