@@ -127,7 +127,8 @@ class Ask:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The request whose answer is the chat completion. The generator is resumed, with None, when that answer has
-    ended, failed or been cancelled; what it still asks then (deleting a conversation) is done in the background."""
+    ended, failed or been cancelled; what it still asks then (deleting a conversation) is done in the background.
+    """
 
     request: UpstreamRequest
 
@@ -162,7 +163,8 @@ class StreamMapper(Protocol):
 
     def finish(self) -> Sequence[Chunk]:
         """What is still owed when the body ended cleanly. Raises UpstreamError(UPSTREAM_FAULT) if the upstream had not
-        finished: no finish reason is ever invented."""
+        finished: no finish reason is ever invented.
+        """
 
 
 class Provider(ABC):
@@ -196,7 +198,8 @@ class Provider(ABC):
     @abstractmethod
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """Classifies by status and code. Header names are lower case. Also asked about 2xx answers that `parse_response`
-        could not read, so it must accept any body."""
+        could not read, so it must accept any body.
+        """
 
     @abstractmethod
     def stream_mapper(self, chat: ChatCall) -> StreamMapper: ...
