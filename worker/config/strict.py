@@ -1,0 +1,41 @@
+"""What every part of the configuration has in common: frozen, no unknown keys, no value in an error message."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+
+from worker.config.problems import failure, problems_of, unknown
+
+
+class Strict(BaseModel):
+    """A section of penstock.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _suggest(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        """Names the nearest valid key beside each unknown one."""
+        try:
+            return validate(data)
+        except ValidationError as error:
+            extra = {found["loc"] for found in error.errors(include_input=False) if found["type"] == "extra_forbidden"}
+            told = [
+                (location, unknown(location[0], cls.model_fields) if location in extra else message)
+                for location, message in problems_of(error)
+            ]
+        raise failure(told, cls.__name__)
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Weight = Annotated[int, Field(ge=0, le=1_000_000)]
+Name = Annotated[str, Field(pattern=r"^[^\s/*,]+$", max_length=128)]
+"""A provider, account or key: no blank, slash, comma or star, because names become parts of model ids and labels."""
+ModelName = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=512)]
+"""A model id or a pattern, in which `*` stands for any text."""
+Fields = Mapping[str, Any]
+"""Fields of a chat completion request, as JSON."""
+DropParams = bool | tuple[str, ...]
+"""True: whatever the upstream cannot do is dropped instead of refused. A list: these fields never reach the upstream."""
