@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, LiteralString, cast
+from typing import LiteralString, cast
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -62,14 +62,15 @@ def failure(problems: Iterable[tuple[Location, str]], title: str) -> ValidationE
 
 def problems_of(error: ValidationError) -> list[tuple[Location, str]]:
     """Location and plain message of each error, none of which quotes a value."""
-    return [(found["loc"], _plain(cast("dict[str, Any]", found))) for found in error.errors(include_input=False)]
+    return [(found["loc"], _plain(found["type"], found["msg"])) for found in error.errors(include_input=False)]
 
 
-def _plain(found: dict[str, Any]) -> str:
-    message: str = found["msg"]
-    match found["type"]:
+def _plain(kind: str, message: str) -> str:
+    match kind:
         case "missing":
             return "is missing"
+        case "config":
+            return message
         case "value_error":
             return message.removeprefix("Value error, ")
         case _:

@@ -1,7 +1,7 @@
-"""Providers of penstock.yaml: an upstream with its accounts. Keys beyond the common ones belong to the provider's type."""
+"""Providers of penstock.yaml: upstreams with their accounts. Keys beyond the common ones belong to the type."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ModelWrapValidatorHandler, SecretStr, SerializeAsAny, field_validator, model_validator
@@ -92,9 +92,8 @@ class ProviderConfig(Strict):
     @model_validator(mode="wrap")
     @classmethod
     def _typed(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
-        return check_provider(
-            data, validate, common=set(cls.model_fields), credential=set(CredentialConfig.model_fields)
-        )
+        common, credential = set(cls.model_fields), set(CredentialConfig.model_fields)
+        return check_provider(data, validate, common=common, credential=credential)
 
     @field_validator("base_url")
     @classmethod

@@ -99,7 +99,7 @@ class RouteConfig(Strict):
 
     @model_validator(mode="after")
     def _delay_needs_race(self) -> Self:
-        if "race_delay_s" in self.model_fields_set and self.strategy is not Strategy.RACE:
+        if "race_delay_s" in self.model_fields_set and self.strategy not in {None, Strategy.RACE}:
             raise ValueError("race_delay_s works with strategy: race only")
         return self
 

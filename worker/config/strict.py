@@ -38,4 +38,4 @@ ModelName = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=512)]
 Fields = Mapping[str, Any]
 """Fields of a chat completion request, as JSON."""
 DropParams = bool | tuple[str, ...]
-"""True: whatever the upstream cannot do is dropped instead of refused. A list: these fields never reach the upstream."""
+"""True: what the upstream cannot do is dropped instead of refused. A list: these fields never reach the upstream."""

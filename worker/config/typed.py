@@ -1,4 +1,4 @@
-"""The part of a provider's entry that its type decides: options, credential fields, and whether it may be used at all."""
+"""The part of a provider's entry that its type decides: options, credential fields, whether it may be used at all."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -44,7 +44,9 @@ def check_provider(data: Any, validate: Callable[[Any], T], *, common: set[str],
 
 def _permission(kind: Provider, data: Mapping[str, Any]) -> _Problems:
     if kind.status is Status.UNOFFICIAL and data.get("accept_unofficial") is not True:
-        told = f"{kind.title} is used here without its owner's consent. {kind.note} Set accept_unofficial: true if you accept that"
+        told = (
+            f"{kind.title} is unofficial. {kind.note} Set accept_unofficial: true on this provider if you accept that"
+        )
         return [(("type",), told)]
     return []
 
