@@ -18,6 +18,9 @@ from worker.faults import UpstreamError
 
 JsonObject = dict[str, Any]
 
+USER_AGENT = "penstock/0.1.0"
+"""What every upstream is told, web sessions too: never a browser's name."""
+
 
 class Status(StrEnum):
     OFFICIAL = "official"
