@@ -1,0 +1,33 @@
+"""One claimed job, from claim to finish."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from shared.frames import JobEnvelope, Triple
+from worker.publisher import Outlet
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """`out` takes the answer's frames; `cancelled` says why nobody wants it any more."""
+
+    triple: Triple
+    envelope: JobEnvelope
+    score: str
+    out: Outlet
+    claimed_at: float  # the loop's clock, s
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    cancelled: str = ""
+
+    def cancel(self, why: str) -> None:
+        self.cancelled = self.cancelled or why
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Park(Exception):
+    """Raised by a job function: give the job back; it returns to the queue, in its old place, after `wait_s`."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"wait {wait_s:.3f} s")
+        self.wait_s = wait_s

@@ -1,0 +1,75 @@
+"""A worker's hold on its jobs: heartbeat, finish, and registering them again after Redis lost them."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from shared import scripts
+from shared.bus import Argument, Bus, BusDown, CommandRefused
+from shared.frames import Triple
+from shared.names import PREFIX
+from worker.job import Job
+
+LEASE_MS = 6000
+
+
+class Lease:
+    """`jobs` is the host's table of what runs."""
+
+    def __init__(self, bus: Bus, worker: str, jobs: Mapping[Triple, Job]) -> None:
+        self.queued = self.parked = 0
+        self._bus = bus
+        self._worker = worker
+        self._jobs = jobs
+        self._unfinished: list[list[Argument]] = []
+        self._mismatches = 0
+        self._resyncing: asyncio.Task[None] | None = None
+
+    def reconnected(self) -> None:
+        """Sends what the outage swallowed, and tells Redis what runs."""
+        unfinished, self._unfinished = self._unfinished, []
+        for args in unfinished:
+            self._send(args)
+        if self._jobs:
+            self._resyncing = asyncio.create_task(self._resync())
+
+    async def renew(self) -> None:
+        """Once a second. Raises BusDown or CommandRefused."""
+        before = len(self._jobs)
+        added, known, self.queued, self.parked = await self._bus.run(scripts.BEAT, args=[self._worker, LEASE_MS])
+        # Claims and finishes under way make the counts differ for a moment; a loss makes them differ for good.
+        self._mismatches = self._mismatches + 1 if known not in (before, len(self._jobs)) else 0
+        if (added and self._jobs) or self._mismatches >= 2:  # noqa: PLR2004  two beats in a row
+            await self._resync()
+
+    async def _resync(self) -> None:
+        self._mismatches = 0
+        jobs = list(self._jobs.values())
+        args: list[Argument] = [self._worker]
+        for job in jobs:
+            args += (*job.triple, "s" if job.out.shown else "q")
+        with contextlib.suppress(BusDown, CommandRefused):
+            for index in await self._bus.run(scripts.RESYNC, args=args):
+                jobs[index].cancel("another worker has it")
+
+    def finish(self, triple: Triple, score: str, wait_s: float | None = None) -> None:
+        """Ends a job, or with `wait_s` gives it back to wait that long. Not awaited: nothing depends on the reply."""
+        rid, epoch, attempt = triple
+        wait_ms = "" if wait_s is None else str(round(wait_s * 1000))
+        self._send([self._worker, rid, epoch, attempt, wait_ms, score])
+
+    def _send(self, args: list[Argument]) -> None:
+        def check(future: asyncio.Future[Any]) -> None:
+            if not future.cancelled() and future.exception() is not None:
+                self._unfinished.append(args)
+
+        try:
+            self._bus.run(scripts.FINISH, args=args).add_done_callback(check)
+        except BusDown:
+            self._unfinished.append(args)
+
+    async def resign(self) -> None:
+        """The worker ends; nobody needs to find out that it died."""
+        with contextlib.suppress(BusDown, CommandRefused):
+            await self._bus.command("ZREM", PREFIX + "workers", self._worker)

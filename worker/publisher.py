@@ -1,0 +1,281 @@
+"""Frames out: numbered, kept until acknowledged, sent again when a front asks, with bounded memory.
+
+All frames for one front that arise in one turn of the event loop leave in one PUBLISH; there are no timers. A frame
+that Redis does not take now is not lost: it stays in its outlet, and the next beacon tells the front what it misses.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from shared.bus import Bus, BusDown, CommandRefused
+from shared.errors import GatewayError
+from shared.frames import MOST_PUBLISH_BYTES, RESULT_PART_BYTES, Kind, Triple, encode_batch, encode_frame
+from shared.names import response_channel, running_key, split_rid
+
+OUTLET_CAP_BYTES = 4 * 1024 * 1024
+WORKER_CAP_BYTES = 512 * 1024 * 1024
+_FINISHED_KEPT_S = 60.0
+_BEACON_ENTRIES = 4000
+
+
+class Outlet:
+    """The frames of one run of a job. The caller emits, and awaits `drain` while `full`."""
+
+    def __init__(self, publisher: "Publisher", triple: Triple) -> None:
+        self.triple = triple
+        self.front, self.number = split_rid(triple[0])
+        self.shown = False
+        self.closed = False
+        self.finished_at: float | None = None
+        self.next_sequence = 0
+        self.size = 0
+        self._kept: deque[bytes] = deque()
+        self._publisher = publisher
+        self._room: asyncio.Event | None = None
+
+    @property
+    def full(self) -> bool:
+        return self.size > OUTLET_CAP_BYTES or self._publisher.size > WORKER_CAP_BYTES
+
+    async def drain(self) -> None:
+        """Until the front has acknowledged enough: the upstream is not read meanwhile."""
+        while self.full and not self.closed:
+            self._room = asyncio.Event()
+            await self._room.wait()
+
+    def start(self, **about: Any) -> None:
+        """Says who answers: provider, attempts, queue_ms. Call it just before the first content."""
+        self._send(Kind.START, about)
+
+    def emit(self, events: bytes) -> None:
+        """Ready SSE events; the first call is the first content."""
+        self._show()
+        self._send(Kind.CHUNK, events)
+
+    def result(self, body: bytes) -> None:
+        """A whole answer, in parts."""
+        self._show()
+        for i in range(0, len(body), RESULT_PART_BYTES):
+            self._send(Kind.RESULT, body[i : i + RESULT_PART_BYTES])
+
+    def end(self, **about: Any) -> None:
+        """The answer is complete. `done` says that the upstream's own end marker was seen."""
+        self._close(Kind.END, about)
+
+    def error(self, error: GatewayError) -> None:
+        self._close(Kind.ERROR, error.to_data())
+
+    def _show(self) -> None:
+        if not self.shown:
+            self.shown = True
+            self._publisher.mark_shown(self)
+
+    def _close(self, kind: Kind, payload: Any) -> None:
+        if not self.closed:
+            self._send(kind, payload)
+            self.closed = True
+
+    def _send(self, kind: Kind, payload: Any) -> None:
+        if self.closed:
+            return
+        _, epoch, attempt = self.triple
+        frame = encode_frame(self.number, epoch, attempt, self.next_sequence, kind, payload)
+        self.next_sequence += 1
+        self._kept.append(frame)
+        self.size += len(frame)
+        self._publisher.queue(self.front, frame, len(frame))
+
+    def replay(self, sequence: int) -> None:
+        """Sends again from `sequence`, at most one PUBLISH of it; the front asks for the rest when it has that."""
+        sent = 0
+        first_kept = self.next_sequence - len(self._kept)
+        for i, frame in enumerate(self._kept):
+            if first_kept + i < sequence:
+                continue
+            sent += len(frame)
+            if sent > MOST_PUBLISH_BYTES and sent > len(frame):
+                return
+            self._publisher.queue(self.front, frame, 0)
+
+    def acknowledge(self, next_sequence: int) -> None:
+        """Frees all frames below `next_sequence`."""
+        freed = 0
+        kept = self._kept
+        for _ in range(min(len(kept), next_sequence - (self.next_sequence - len(kept)))):
+            freed += len(kept.popleft())
+        self.release(freed)
+
+    def discard(self) -> None:
+        """Nobody will ask for these frames any more."""
+        self.closed = True
+        self._kept.clear()
+        self.release(self.size)
+
+    def release(self, freed: int) -> None:
+        self.size -= freed
+        self._publisher.size -= freed
+        if self._room is not None:
+            self._room.set()
+
+    @property
+    def unacknowledged(self) -> int:
+        return len(self._kept)
+
+
+class Publisher:
+    """All outlets of one worker process. `cancel` is called with a triple that no front waits for."""
+
+    def __init__(self, bus: Bus, worker: str, cancel: Callable[[Triple, str], None]) -> None:
+        self.size = 0
+        self.outlets: dict[Triple, Outlet] = {}
+        self.frames_sent = 0
+        self.replays = 0
+        self._emptied = asyncio.Event()
+        self._bus = bus
+        self._worker = worker
+        self._cancel = cancel
+        self._loop = asyncio.get_running_loop()
+        self._pending: dict[str, list[bytes]] = {}
+        self._scheduled = False
+        self._deaf: dict[str, int] = {}
+        self._counting_from = 0.0
+
+    def open(self, triple: Triple) -> Outlet:
+        outlet = self.outlets[triple] = Outlet(self, triple)
+        return outlet
+
+    def finish(self, outlet: Outlet) -> None:
+        """The run is over; its frames stay until acknowledged."""
+        outlet.closed = True
+        outlet.finished_at = self._loop.time()
+        if not outlet.unacknowledged:
+            self._forget(outlet)
+
+    def _forget(self, outlet: Outlet) -> None:
+        outlet.discard()
+        self.outlets.pop(outlet.triple, None)
+        if not self.outlets:
+            self._emptied.set()
+
+    async def emptied(self, timeout_s: float) -> None:
+        """Until all frames are acknowledged, but at most `timeout_s`."""
+        self._emptied.clear()
+        if self.outlets:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), timeout_s)
+
+    def mark_shown(self, outlet: Outlet) -> None:
+        """Tells Redis, on the connection on which the content follows, that this job must not run again."""
+        rid, epoch, attempt = outlet.triple
+        try:
+            self._bus.post("HSET", running_key(self._worker), rid, f"{epoch}:{attempt}:s")
+        except BusDown:
+            return  # re-registration after the outage carries the state
+
+    def queue(self, front: str, frame: bytes, new_bytes: int) -> None:
+        self.size += new_bytes
+        self._pending.setdefault(front, []).append(frame)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        pending, self._pending = self._pending, {}
+        for front, frames in pending.items():
+            self.frames_sent += len(frames)
+            for batch in _batches(frames):
+                try:
+                    self._bus.post("PUBLISH", response_channel(front), encode_batch(self._worker, batch))
+                except BusDown:
+                    break  # kept in their outlets; beacons make the front ask
+
+    # ---- what fronts say
+
+    def on_acknowledge(self, entries: Iterable[tuple[str, int, int, int]]) -> None:
+        for rid, epoch, attempt, next_sequence in entries:
+            outlet = self.outlets.get((rid, epoch, attempt))
+            if outlet is None:
+                continue
+            if next_sequence < 0:
+                self._abandon(outlet, "the front does not know the request")
+                continue
+            outlet.acknowledge(next_sequence)
+            if outlet.finished_at is not None and not outlet.unacknowledged:
+                self._forget(outlet)
+
+    def on_replay(self, triple: Triple, sequence: int) -> None:
+        outlet = self.outlets.get(triple)
+        if outlet is not None:
+            self.replays += 1
+            outlet.replay(sequence)
+
+    def _abandon(self, outlet: Outlet, why: str) -> None:
+        running = outlet.finished_at is None
+        self._forget(outlet)
+        if running:
+            self._cancel(outlet.triple, why)
+
+    # ---- beacons
+
+    def reconnected(self) -> None:
+        """Fronts are resubscribing as well: only silence that lasts counts against them."""
+        self._counting_from = self._loop.time() + 5.0
+        self._deaf.clear()
+
+    async def send_beacons(self) -> None:
+        """Once a second: what exists and how far it is. A front that nobody is behind for three of them is dead."""
+        self._expire_finished()
+        self._flush()  # a beacon must not overtake the frames it counts
+        fronts: dict[str, list[tuple[int, int, int, int]]] = {}
+        for outlet in self.outlets.values():
+            _, epoch, attempt = outlet.triple
+            fronts.setdefault(outlet.front, []).append((outlet.number, epoch, attempt, outlet.next_sequence))
+        self._deaf = {front: misses for front, misses in self._deaf.items() if front in fronts}
+        for front, entries in fronts.items():
+            try:
+                receivers = [await future for future in self._beacons(front, entries)]
+            except (BusDown, CommandRefused):
+                return
+            self._note_receivers(front, max(receivers))
+
+    def _beacons(self, front: str, entries: list[tuple[int, int, int, int]]) -> list[asyncio.Future[int]]:
+        return [
+            self._bus.command(
+                "PUBLISH",
+                response_channel(front),
+                encode_batch(self._worker, [encode_frame(0, 0, 0, 0, Kind.BEACON, entries[i : i + _BEACON_ENTRIES])]),
+            )
+            for i in range(0, len(entries), _BEACON_ENTRIES)
+        ]
+
+    def _note_receivers(self, front: str, receivers: int) -> None:
+        if receivers or self._loop.time() < self._counting_from:
+            self._deaf.pop(front, None)
+            return
+        self._deaf[front] = self._deaf.get(front, 0) + 1
+        if self._deaf[front] >= 3:  # noqa: PLR2004  three beacons in a row
+            for outlet in [o for o in self.outlets.values() if o.front == front]:
+                self._abandon(outlet, "the front is gone")
+
+    def _expire_finished(self) -> None:
+        horizon = self._loop.time() - _FINISHED_KEPT_S
+        for outlet in [o for o in self.outlets.values() if o.finished_at is not None and o.finished_at < horizon]:
+            self._forget(outlet)
+
+
+def _batches(frames: list[bytes]) -> Iterable[list[bytes]]:
+    """Cuts frames into groups below the size that one PUBLISH may have."""
+    batch: list[bytes] = []
+    size = 0
+    for frame in frames:
+        if batch and size + len(frame) > MOST_PUBLISH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(frame)
+        size += len(frame)
+    if batch:
+        yield batch

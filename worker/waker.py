@@ -1,0 +1,56 @@
+"""Waits for work: for the token that wakes one worker, for a free slot, or for a parked job to be due."""
+
+import asyncio
+from typing import Any
+
+from shared.bus import BusDown
+from shared.names import WAKE
+from shared.pipe import Link, Pipe
+
+_IDLE_S = 2.0
+
+
+class Waker:
+    """BLPOP blocks its connection, so it has one of its own; `run` keeps that."""
+
+    def __init__(self, url: str) -> None:
+        self._link = Link(url, _greet_nothing)
+        self._poked = asyncio.Event()
+        self._token: asyncio.Future[Any] | None = None
+
+    async def run(self) -> None:
+        await self._link.run()
+
+    def poke(self) -> None:
+        """There may be something to do: a slot is free, a parked job is due, the host is to end."""
+        self._poked.set()
+
+    async def wait(self, *, for_token: bool) -> None:
+        """At most two seconds, then look again: whatever was missed is found then."""
+        poked = asyncio.ensure_future(self._poked.wait())
+        waits = {poked, self._pending_token()} if for_token else {poked}
+        try:
+            await asyncio.wait(waits, timeout=_IDLE_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            poked.cancel()
+            self._poked.clear()
+        if self._token is not None and self._token.done():
+            token, self._token = self._token, None
+            if token.exception() is not None:  # the connection broke and is being mended
+                await asyncio.sleep(0.05)
+
+    def _pending_token(self) -> asyncio.Future[Any]:
+        """A BLPOP that was not answered yet goes on from one wait to the next."""
+        if self._token is None:
+            try:
+                if self._link.pipe is None:
+                    raise BusDown("not connected")  # noqa: TRY301  one way to say it
+                self._token = self._link.pipe.request("BLPOP", WAKE, _IDLE_S)
+            except BusDown as error:
+                self._token = asyncio.get_running_loop().create_future()
+                self._token.set_exception(error)
+        return self._token
+
+
+async def _greet_nothing(pipe: Pipe) -> None:
+    """A connection that only waits needs no preparation."""
