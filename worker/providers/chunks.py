@@ -1,0 +1,46 @@
+"""Writes the chunks of an answer whose upstream does not speak OpenAI's dialect."""
+
+from typing import Any
+
+from worker.providers.contract import ChatCall, Chunk, JsonObject
+
+
+class ChunkWriter:
+    """The `chat.completion.chunk`s of one answer: one id, one model, the role once and in front."""
+
+    def __init__(self, chat: ChatCall) -> None:
+        self._frame: JsonObject = {
+            "id": chat.completion_id,
+            "object": "chat.completion.chunk",
+            "created": chat.created,
+            "model": chat.model,
+        }
+        self.began = False
+
+    def identify(self, completion_id: str) -> None:
+        """Takes the upstream's own id, if nothing was written under another one."""
+        if not self.began:
+            self._frame["id"] = completion_id
+
+    def delta(self, **fields: Any) -> Chunk:
+        """A chunk with `content`, `reasoning_content`, ..."""
+        return self._choice(fields, None)
+
+    def finish(self, reason: str) -> Chunk:
+        """The chunk that carries OpenAI's finish reason."""
+        return self._choice({}, reason)
+
+    def usage(self, prompt_tokens: int, completion_tokens: int, **details: Any) -> Chunk:
+        """The last chunk, with usage and no choice."""
+        counts = {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        }
+        return Chunk({**self._frame, "choices": [], "usage": {**counts, **details}})
+
+    def _choice(self, delta: JsonObject, reason: str | None) -> Chunk:
+        if not self.began:
+            self.began = True
+            delta = {"role": "assistant", **delta}
+        return Chunk({**self._frame, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})

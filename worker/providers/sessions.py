@@ -1,0 +1,159 @@
+"""What upstreams that are web sites have in common: challenges, sign-in pages, derived ids, answers that only stream.
+
+Sources for the marks of a challenge: Cloudflare's page "Detect a Challenge Page response" (header `cf-mitigated`) and
+its error pages; public clients' reports of Alibaba's risk engine (`FAIL_SYS_USER_VALIDATE`, `RGV587_ERROR`).
+"""
+
+from collections.abc import Generator, Mapping
+from http import HTTPStatus
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+import orjson
+
+from worker.faults import Fault, UpstreamError
+from worker.providers.contract import Answer, Ask, ChatCall, JsonObject, Provider, UpstreamRequest, UpstreamResponse
+
+_READ_BYTES = 64 * 1024
+_QUOTED_CHARACTERS = 300
+_MARKS = (
+    b"<title>just a moment...",
+    b"_cf_chl_opt",
+    b"/cdn-cgi/challenge-platform/",
+    b"attention required! | cloudflare",
+    b"cf-error-details",
+    b"error code: 1010",
+    b"error code: 1015",
+    b"error code: 1020",
+    b"fail_sys_user_validate",
+    b"rgv587_error",
+    b"_____tmd_____/punish",
+    b"aliyun_waf_",
+)
+_PAGES = (b"<!doctype html", b"<html")
+_SUCCESS = range(200, 300)
+_REDIRECTION = range(300, 400)
+_REFUSALS = range(400, 500)
+_PAGE_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
+_BY_STATUS = {
+    HTTPStatus.UNAUTHORIZED: Fault.CREDENTIAL_REJECTED,
+    HTTPStatus.PAYMENT_REQUIRED: Fault.QUOTA_EXHAUSTED,
+    HTTPStatus.FORBIDDEN: Fault.CREDENTIAL_REJECTED,
+    HTTPStatus.NOT_FOUND: Fault.MODEL_NOT_FOUND,
+    HTTPStatus.REQUEST_TIMEOUT: Fault.TIMED_OUT,
+    HTTPStatus.TOO_MANY_REQUESTS: Fault.RATE_LIMITED,
+    HTTPStatus.SERVICE_UNAVAILABLE: Fault.OVERLOADED,
+    HTTPStatus.GATEWAY_TIMEOUT: Fault.TIMED_OUT,
+    524: Fault.TIMED_OUT,  # Cloudflare: the origin was too slow
+    529: Fault.OVERLOADED,  # Anthropic
+}
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "penstock")
+
+
+class StreamedProvider(Provider):
+    """An upstream whose answers always stream: a whole body in a stream's place is an error."""
+
+    def parse_response(self, chat: ChatCall, body: bytes) -> JsonObject:
+        raise self.parse_error(200, {}, body)
+
+
+class SessionProvider(StreamedProvider):
+    """A site where several calls make one answer."""
+
+    def build_request(self, chat: ChatCall, credential: Any) -> UpstreamRequest:
+        raise NotImplementedError("several calls make one answer here: see exchange")
+
+
+def ask(provider: Provider, request: UpstreamRequest) -> Generator[Ask | Answer, UpstreamResponse | None, Any]:
+    """A side request of an exchange; returns its JSON, None for an empty body. Raises UpstreamError."""
+    response = yield Ask(request)
+    assert response is not None
+    if response.status not in _SUCCESS:
+        raise provider.parse_error(response.status, response.headers, response.body)
+    if not response.body:
+        return None
+    try:
+        return orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        raise provider.parse_error(response.status, response.headers, response.body) from None
+
+
+def derived_uuid(*names: str) -> str:
+    """A UUID for upstreams that want one of the client: uuid5 of `names`, so the same call always has the same, but
+    with the version digit of a random one, which is what sites accept.
+    """
+    return str(UUID(bytes=uuid5(_NAMESPACE, "/".join(names)).bytes, version=4))
+
+
+def is_page(body: bytes) -> bool:
+    """True for HTML."""
+    return body[:_READ_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGES)
+
+
+def is_challenge(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """True if a person must act: a bot check, a block page, a sign-in page or the way to one.
+
+    For bodies that are no answer: an answer may well talk about challenges.
+    """
+    if headers.get("cf-mitigated") == "challenge":
+        return True
+    beginning = body[:_READ_BYTES].lower()
+    if any(mark in beginning for mark in _MARKS):
+        return True
+    if status in _REDIRECTION:
+        return True
+    page = is_page(body) or (not body and headers.get("content-type", "").startswith("text/html"))
+    return page and (status in _SUCCESS or status in _PAGE_STATUSES)
+
+
+def challenge(site: str) -> UpstreamError:
+    return UpstreamError(
+        Fault.CHALLENGED,
+        f"{site} asks for a browser check or a new sign-in instead of answering. Retrying does not help: the operator "
+        "must open the site in a browser, sign in and renew this credential.",
+    )
+
+
+def session_error(
+    status: int, headers: Mapping[str, str], body: bytes, *, site: str, said: str | None = None
+) -> UpstreamError:
+    """The fault of an answer that is none, by its status. `said` is the site's own message, where it was understood."""
+    if is_challenge(status, headers, body):
+        return challenge(site)
+    fault = _BY_STATUS.get(status, Fault.INVALID_REQUEST if status in _REFUSALS else Fault.UPSTREAM_FAULT)
+    quoted = f": {said[:_QUOTED_CHARACTERS]}" if said else "."
+    return UpstreamError(fault, f"{site} answered with HTTP {status}{quoted}", retry_after_s=retry_after_s(headers))
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """The wait of a Retry-After header in seconds; its date form is left to whoever has a clock."""
+    try:
+        return max(0.0, float(headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def json_object(body: bytes) -> JsonObject:
+    """The object that a body holds, empty if it holds none."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def event_object(data: bytes, site: str) -> JsonObject:
+    """The object that an event holds. Raises UpstreamError for anything else."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise UpstreamError(Fault.UPSTREAM_FAULT, f"{site} sent an event that is not a JSON object.")
+    return value
+
+
+def cut_short(site: str) -> UpstreamError:
+    """For a body that ended before the answer did."""
+    return UpstreamError(Fault.UPSTREAM_FAULT, f"{site} ended the stream before the answer was complete.")
