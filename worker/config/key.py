@@ -54,6 +54,8 @@ class KeyConfig(Strict):
     """Asked name or pattern -> the name used instead, for this key alone. What a key maps to it may use. A `*` on the
     right takes the text of the `*` on the left; exact names win over patterns.
     """
+    revoked: bool = False
+    """Refused by name, also where `passthrough` takes unknown keys for the caller's own."""
     queue_wait_s: Seconds | None = None
     overrides: Fields = Field(default_factory=dict)
     defaults: Fields = Field(default_factory=dict)

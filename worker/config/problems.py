@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import LiteralString, cast
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -54,7 +53,7 @@ def unknown(name: object, valid: Iterable[str], what: str = "key") -> str:
 def failure(problems: Iterable[tuple[Location, str]], title: str) -> ValidationError:
     """A pydantic error of our own making; one raised inside a validator joins the others at its place."""
     lines = [
-        InitErrorDetails(type=PydanticCustomError("config", cast("LiteralString", message)), loc=location, input=None)
+        InitErrorDetails(type=PydanticCustomError("config", message), loc=location, input=None)
         for location, message in problems
     ]
     return ValidationError.from_exception_data(title, lines, hide_input=True)

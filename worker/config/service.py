@@ -39,10 +39,8 @@ class Front(Strict):
     commit_after_s: Seconds = 15
     """Silence after which a streamed answer commits to status 200 and starts its keep-alive comments."""
     max_body_bytes: Count = 32 * MIB
-    max_answer_bytes: Count = 64 * MIB
-    """A larger whole answer is a 502."""
-    drain_s: Seconds = 60
-    """Running streams get this long after SIGTERM."""
+    body_timeout_s: Seconds = 30
+    """A request's body has to arrive within this time."""
 
 
 class Worker(Strict):
@@ -51,6 +49,9 @@ class Worker(Strict):
     slots: Count = 1000
     """Jobs that one worker runs at once."""
     drain_s: Seconds = 60
+    """Running jobs get this long after SIGTERM."""
+    max_answer_bytes: Count = 64 * MIB
+    """A larger answer of an upstream is a 502."""
     discovery_s: Seconds = 300
     """Model lists are asked of the upstreams this often."""
 

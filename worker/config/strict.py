@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
 from worker.config.problems import failure, problems_of, unknown
 
@@ -28,6 +36,13 @@ class Strict(BaseModel):
         raise failure(told, cls.__name__)
 
 
+def _drops(value: Any) -> Any:
+    """One error instead of one for each arm of the union."""
+    if isinstance(value, bool) or (isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)):
+        return value
+    raise ValueError("must be true, false or a list of field names")
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -37,5 +52,5 @@ ModelName = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=512)]
 """A model id or a pattern, in which `*` stands for any text."""
 Fields = Mapping[str, Any]
 """Fields of a chat completion request, as JSON."""
-DropParams = bool | tuple[str, ...]
+DropParams = Annotated[bool | tuple[str, ...], BeforeValidator(_drops)]
 """True: what the upstream cannot do is dropped instead of refused. A list: these fields never reach the upstream."""
