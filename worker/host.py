@@ -133,11 +133,12 @@ class Host(Worker):
 
     async def _claim(self, most: int) -> int:
         args: list[Argument] = [self.worker, LEASE_MS, most, _CLAIM_BYTES, self._source]
-        claimed = await self._bus.run(scripts.CLAIM, args=args)
-        for i in range(0, len(claimed), 4):
-            rid, payload, attempt, score = claimed[i : i + 4]
-            self._begin(rid.decode(), payload, attempt, score.decode())
-        return len(claimed)
+        async with self.lease.steady:
+            claimed = await self._bus.run(scripts.CLAIM, args=args)
+            for i in range(0, len(claimed), 4):
+                rid, payload, attempt, score = claimed[i : i + 4]
+                self._begin(rid.decode(), payload, attempt, score.decode())
+            return len(claimed)
 
     def _begin(self, rid: str, payload: bytes, attempt: int, score: str) -> None:
         epoch = int(payload[: payload.index(b":")])

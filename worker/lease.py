@@ -24,6 +24,7 @@ class Lease:
         self._jobs = jobs
         self._unfinished: list[list[Argument]] = []
         self._mismatches = 0
+        self.steady = asyncio.Lock()  # held while a claim is under way: its jobs are in Redis and not yet in `jobs`
         self._resyncing: asyncio.Task[None] | None = None
 
     def reconnected(self) -> None:
@@ -31,8 +32,7 @@ class Lease:
         unfinished, self._unfinished = self._unfinished, []
         for args in unfinished:
             self._send(args)
-        if self._jobs:
-            self._resyncing = asyncio.create_task(self._resync())
+        self._resyncing = asyncio.create_task(self._resync())
 
     async def renew(self) -> None:
         """Once a second. Raises BusDown or CommandRefused."""
@@ -40,18 +40,19 @@ class Lease:
         added, known, self.queued, self.parked = await self._bus.run(scripts.BEAT, args=[self._worker, LEASE_MS])
         # Claims and finishes under way make the counts differ for a moment; a loss makes them differ for good.
         self._mismatches = self._mismatches + 1 if known not in (before, len(self._jobs)) else 0
-        if (added and self._jobs) or self._mismatches >= 2:  # noqa: PLR2004  two beats in a row
+        if added or self._mismatches >= 2:  # noqa: PLR2004  two beats in a row
             await self._resync()
 
     async def _resync(self) -> None:
-        self._mismatches = 0
-        jobs = list(self._jobs.values())
-        args: list[Argument] = [self._worker]
-        for job in jobs:
-            args += (*job.triple, "s" if job.out.shown else "q")
-        with contextlib.suppress(BusDown, CommandRefused):
-            for index in await self._bus.run(scripts.RESYNC, args=args):
-                jobs[index].cancel("another worker has it")
+        async with self.steady:
+            self._mismatches = 0
+            jobs = list(self._jobs.values())
+            args: list[Argument] = [self._worker]
+            for job in jobs:
+                args += (*job.triple, "s" if job.out.shown else "q")
+            with contextlib.suppress(BusDown, CommandRefused):
+                for index in await self._bus.run(scripts.RESYNC, args=args):
+                    jobs[index].cancel("another worker has it")
 
     def finish(self, triple: Triple, score: str, wait_s: float | None = None) -> None:
         """Ends a job, or with `wait_s` gives it back to wait that long. Not awaited: nothing depends on the reply."""

@@ -2,8 +2,7 @@
 -- ARGV worker, lease ms, most jobs, most bytes, source: queue | suspects | solo
 -- -> {rid, payload, attempt, score, ...}; a first job is given whatever its size
 pass_memory_limit()
-local worker, most_bytes = ARGV[1], tonumber(ARGV[4])
-local room = ARGV[5] == "solo" and 1 or tonumber(ARGV[3])  -- one to a process
+local worker, room, most_bytes = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local source = ({ queue = QUEUE, suspects = SUSPECTS, solo = SOLO })[ARGV[5]]
 call('ZADD', WORKERS, now + ARGV[2], worker)
 if source == QUEUE then

@@ -1,17 +1,29 @@
--- Registers again all that a worker runs, after Redis lost data or declared the worker dead.
+-- Makes Redis' account of what a worker runs equal to the worker's own, after Redis lost data, declared the worker dead
+-- or answered a claim that the worker never heard of.
 -- ARGV worker, {rid, epoch, attempt, state}... -> indexes (from 0) of the jobs that are no longer this worker's
 pass_memory_limit()
-local worker, lost = ARGV[1], {}
+local worker, lost, own = ARGV[1], {}, {}
 for i = 2, #ARGV, 4 do
   local rid, epoch, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local owner, mine = call('HGET', OWNER, rid), worker .. '|' .. epoch .. '|' .. attempt
   if owner == mine or (not owner and not is_queued(rid)) then
+    own[rid] = true
     call('HSET', INF .. worker, rid, epoch .. ':' .. attempt .. ':' .. ARGV[i + 3])
     call('HSET', OWNER, rid, mine)
     if tonumber(call('HGET', TRIES, rid) or '0') < tonumber(attempt) then call('HSET', TRIES, rid, attempt) end
     call('HSETNX', FRONTS, front_of(rid), 0)
   else
     lost[#lost + 1] = (i - 2) / 4
+  end
+end
+for _, rid in ipairs(call('HKEYS', INF .. worker)) do
+  if not own[rid] then  -- claimed in our name, but the reply was lost: nobody runs it
+    call('HDEL', INF .. worker, rid)
+    local owner = call('HGET', OWNER, rid)
+    if owner and string.match(owner, '^(.*)|%d+|%d+$') == worker then
+      call('HDEL', OWNER, rid)
+      if call('HEXISTS', JOBS, rid) == 1 then call('ZADD', QUEUE, now, rid); wake() else forget(rid) end
+    end
   end
 end
 return lost

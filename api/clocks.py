@@ -1,0 +1,69 @@
+"""A front's clocks: what is done about requests that nothing is heard of.
+
+They run only while both connections to Redis are up, counted from the last time they came up: in an outage silence
+proves nothing.
+"""
+
+import asyncio
+import time
+
+from api.pending import Pending, broken
+from api.relay import Relay
+from shared import scripts
+from shared.bus import Bus, BusDown, CommandRefused
+from shared.errors import Unavailable
+
+_TICK_S = 0.5
+_DOUBT_S = 1.5
+_UNKNOWN_S = 2.5
+_SILENCE_S = 5.0
+_OVERDUE_MS = 1000
+_UNKNOWN = 0  # STATUS: neither queued nor running
+
+
+class Clocks:
+    def __init__(self, bus: Bus, relay: Relay) -> None:
+        self._bus = bus
+        self._relay = relay
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            if self._bus.connected:
+                self._relay.send_acknowledgements()
+                await self._look_after(loop.time())
+            self._refuse_overdue()
+
+    async def _look_after(self, now: float) -> None:
+        doubtful = []
+        for pending in self._relay.pending.values():
+            silence_s = self._silence_s(pending, now)
+            if not pending.inbox.shown:
+                if silence_s > _DOUBT_S:
+                    doubtful.append(pending)
+            elif silence_s > _SILENCE_S and not pending.ended:
+                pending.fail(broken("The worker that streamed this answer has fallen silent."))
+        if not doubtful:
+            return
+        try:
+            known = await self._bus.run(scripts.STATUS, args=[pending.rid for pending in doubtful])
+        except (BusDown, CommandRefused):
+            return
+        for pending, status in zip(doubtful, known, strict=True):
+            if status != _UNKNOWN:
+                pending.heard_at = now
+            elif self._silence_s(pending, now) > _UNKNOWN_S:
+                self._relay.enqueue_anew(pending)
+
+    def _silence_s(self, pending: Pending, now: float) -> float:
+        return now - max(pending.heard_at, self._relay.steady_since)
+
+    def _refuse_overdue(self) -> None:
+        """What nobody took in time is refused here, for there may be no worker to do it, or no Redis."""
+        now_ms = time.time_ns() // 1_000_000
+        for pending in self._relay.pending.values():
+            envelope = pending.envelope
+            if envelope is not None and not pending.inbox.worker and now_ms > envelope.deadline_ms + _OVERDUE_MS:
+                pending.fail(Unavailable("No worker took the request in time.", code="queue_timeout", retry_after_s=5))

@@ -1,0 +1,258 @@
+"""Takes all frames for this front process and gives each request its own; finds out what went missing.
+
+The front is the durable owner of a request: Redis may lose it, a worker may die under it, and it is enqueued again as
+long as the client has seen nothing of an answer. What has been seen is never followed by anything but its own rest or
+an error.
+"""
+
+import asyncio
+import secrets
+from collections import Counter, defaultdict
+from typing import Any
+
+from api.inbox import Verdict
+from api.pending import Pending, broken
+from shared import scripts
+from shared.bus import Argument, Bus, BusDown, CommandRefused
+from shared.catalogue import QueuePolicy
+from shared.errors import BadUpstream, GatewayError, Unavailable
+from shared.frames import JobEnvelope, Kind, decode_batch, encode_control
+from shared.names import control_channel, response_channel
+
+_REPLAY_EVERY_S = 0.2
+_ACKNOWLEDGE_BYTES = 1024 * 1024
+_OUTAGE_WAITED_S = 5.0
+_NOBODY_WAITS = -1
+
+
+class Relay:
+    """`counts` are plain numbers for the metrics: frames, gaps, replays, refused, requeued, lost."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.front = "f" + secrets.token_hex(5)
+        self.pending: dict[int, Pending] = {}
+        self.counts: Counter[str] = Counter()
+        self.steady_since = 0.0  # the loop's clock, s: both connections are up since then
+        self._bus = bus
+        self._loop = asyncio.get_running_loop()
+        self._number = 0
+        self._acknowledgements: defaultdict[str, list[list[Any]]] = defaultdict(list)
+        self._cancels: list[str] = []
+        self._down_since: float | None = self._loop.time()
+        self._policy = QueuePolicy()
+        bus.add_scripts(scripts.ENQUEUE, scripts.CANCEL, scripts.STATUS)
+        bus.subscribe(response_channel(self.front), self._on_message)
+        bus.on_up.append(self._on_up)
+
+    # ---- requests
+
+    async def submit(self, envelope: JobEnvelope, policy: QueuePolicy) -> Pending:
+        """Registers the request, then enqueues it. Raises Unavailable when the queue is full or refuses."""
+        self._policy = policy
+        self._refuse_in_outage()
+        self._number += 1
+        pending = Pending(self._number, f"{self.front}.{self._number}", envelope, self._loop.time())
+        self.pending[pending.number] = pending
+        try:
+            await self._enqueue(pending)
+        except BusDown:
+            pass  # it may have been enqueued or not; the clocks below find out
+        except BaseException:
+            del self.pending[pending.number]
+            raise
+        return pending
+
+    def _refuse_in_outage(self) -> None:
+        """A short outage is waited out; in a long one requests would only pile up. Raises Unavailable."""
+        if self._bus.up.is_set():
+            self._down_since = None
+            return
+        now = self._loop.time()
+        self._down_since = self._down_since or now
+        if now - self._down_since > _OUTAGE_WAITED_S or len(self.pending) >= self._policy.max_depth:
+            raise Unavailable(
+                "The queue cannot be reached. Try again shortly.", code="queue_unavailable", retry_after_s=2
+            )
+
+    async def _enqueue(self, pending: Pending) -> None:
+        """Enqueues in the newest epoch. Raises BusDown, or Unavailable when the queue refuses the request."""
+        assert pending.envelope is not None
+        epoch = pending.inbox.newest_epoch
+        args: list[Argument] = [
+            pending.rid,
+            pending.envelope.encode(epoch),
+            self._policy.max_depth,
+            self._policy.max_bytes,
+            int(epoch > 0),
+        ]
+        try:
+            answer = await self._bus.run(scripts.ENQUEUE, args=args)
+        except CommandRefused as error:
+            raise Unavailable(
+                "The queue's memory is full. Try again shortly.", code="queue_full", retry_after_s=2
+            ) from error
+        if answer < 0:
+            raise Unavailable("The queue is full. Try again shortly.", code="queue_full", retry_after_s=1)
+        pending.enqueued = True
+        if answer == 1:
+            pending.inbox.begin_epoch(epoch)
+
+    def finish(self, pending: Pending, *, complete: bool) -> None:
+        """The client has got all there is, or, not `complete`, is gone or was given an error of ours."""
+        self.pending.pop(pending.number, None)
+        if complete:
+            self._acknowledge(pending)
+        else:
+            self._cancel(pending.rid)
+
+    def _cancel(self, rid: str) -> None:
+        try:
+            self._bus.post_script(scripts.CANCEL, args=[rid])
+        except BusDown:
+            self._cancels.append(rid)
+
+    # ---- frames
+
+    def _on_message(self, message: bytes) -> None:
+        batch = decode_batch(message)
+        sender = next(batch)
+        for number, epoch, attempt, sequence, kind, payload in batch:
+            if kind == Kind.BEACON:
+                for entry in payload:
+                    self._on_beacon(sender, *entry)
+                continue
+            pending = self.pending.get(number)
+            if pending is None:
+                continue  # the next beacon of its sender is told that nobody waits
+            if kind == Kind.LOST:
+                self._on_lost(pending, epoch, attempt, payload)
+            else:
+                self._on_frame(pending, sender, epoch, attempt, sequence, kind, payload)
+
+    def _on_frame(
+        self, pending: Pending, sender: str, epoch: int, attempt: int, sequence: int, kind: int, payload: Any
+    ) -> None:
+        inbox = pending.inbox
+        verdict = inbox.receive(sender, epoch, attempt, sequence, kind, payload)
+        self.counts["frames"] += 1
+        if verdict is Verdict.TAKEN or verdict is Verdict.BEHIND:
+            pending.heard_at = self._loop.time()
+            if kind == Kind.CHUNK:
+                pending.note(payload)
+            if inbox.ready:
+                if inbox.shown:
+                    pending.envelope = None
+                pending.wake()
+        if verdict is not Verdict.TAKEN:
+            self._act(verdict, pending, sender, epoch, attempt)
+        if pending.overflowing:
+            pending.fail(GatewayError("The client read its answer too slowly.", code="client_too_slow"))
+        if pending.received_bytes > _ACKNOWLEDGE_BYTES:
+            self._acknowledge(pending)
+
+    def _on_beacon(self, sender: str, number: int, epoch: int, attempt: int, next_sequence: int) -> None:
+        pending = self.pending.get(number)
+        if pending is None:
+            self._refuse(sender, f"{self.front}.{number}", epoch, attempt)
+            return
+        verdict = pending.inbox.beacon(sender, epoch, attempt, next_sequence)
+        if verdict is Verdict.TAKEN or verdict is Verdict.BEHIND:
+            pending.heard_at = self._loop.time()
+        if verdict is not Verdict.TAKEN:
+            self._act(verdict, pending, sender, epoch, attempt)
+
+    def _act(self, verdict: Verdict, pending: Pending, sender: str, epoch: int, attempt: int) -> None:
+        if verdict is Verdict.BEHIND:
+            self.counts["gaps"] += 1
+            self._ask_replay(pending)
+            return
+        self.counts["refused"] += 1
+        self._refuse(sender, pending.rid, epoch, attempt)
+        if verdict is Verdict.CONFLICT:
+            pending.fail(broken("The answer was begun anew after a part of it had been sent."))
+
+    def _on_lost(self, pending: Pending, epoch: int, attempt: int, reason: str) -> None:
+        """The reaper buried the worker that ran it."""
+        if (epoch, attempt) < (pending.inbox.epoch, pending.inbox.attempt):
+            return
+        self.counts["lost"] += 1
+        if reason == "poison":
+            pending.fail(BadUpstream("Three worker processes died while they ran this request; it is not tried again."))
+        elif pending.inbox.shown:
+            pending.fail(broken("The worker that streamed this answer died."))
+        else:
+            self.enqueue_anew(pending)
+
+    # ---- what we tell workers
+
+    def _ask_replay(self, pending: Pending) -> None:
+        now = self._loop.time()
+        inbox = pending.inbox
+        if now - pending.asked_at < _REPLAY_EVERY_S:
+            return
+        pending.asked_at = now
+        self.counts["replays"] += 1
+        self._tell(inbox.worker, "replay", pending.rid, inbox.epoch, inbox.attempt, inbox.expected)
+
+    def _acknowledge(self, pending: Pending) -> None:
+        inbox = pending.inbox
+        if inbox.worker and inbox.expected > pending.acknowledged:
+            pending.acknowledged = inbox.expected
+            pending.received_bytes = 0
+            self._acknowledgements[inbox.worker].append([pending.rid, inbox.epoch, inbox.attempt, inbox.expected])
+
+    def _refuse(self, worker: str, rid: str, epoch: int, attempt: int) -> None:
+        self._acknowledgements[worker].append([rid, epoch, attempt, _NOBODY_WAITS])
+
+    def _tell(self, worker: str, verb: str, *arguments: Any) -> bool:
+        try:
+            self._bus.post("PUBLISH", control_channel(worker), encode_control(verb, *arguments))
+        except BusDown:
+            return False
+        return True
+
+    # ---- what clocks and outages bring
+
+    def enqueue_anew(self, pending: Pending) -> None:
+        """In a new epoch, unless the request has ended meanwhile."""
+        if pending.number not in self.pending or pending.inbox.shown or pending.envelope is None:
+            return
+        self.counts["requeued"] += 1
+        pending.heard_at = self._loop.time()
+        pending.inbox.newest_epoch += 1
+        self._spawn_enqueue(pending)
+
+    def _spawn_enqueue(self, pending: Pending) -> None:
+        task = self._loop.create_task(self._enqueue(pending))
+        task.add_done_callback(lambda done: note_refusal(done, pending))
+
+    def send_acknowledgements(self) -> None:
+        for pending in self.pending.values():
+            self._acknowledge(pending)
+        told, self._acknowledgements = self._acknowledgements, defaultdict(list)
+        for worker, entries in told.items():
+            if not self._tell(worker, "acknowledge", entries):
+                self._acknowledgements[worker] += entries
+
+    def _on_up(self, which: str) -> None:
+        self.steady_since = self._loop.time()
+        if which == "commands":
+            cancels, self._cancels = self._cancels, []
+            for rid in cancels:
+                self._cancel(rid)
+            for pending in self.pending.values():
+                if not pending.sent:
+                    self._spawn_enqueue(pending)
+            return
+        for pending in self.pending.values():
+            if pending.inbox.worker:
+                pending.asked_at = 0.0
+                self._ask_replay(pending)
+
+
+def note_refusal(task: asyncio.Task[None], pending: Pending) -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    if isinstance(error, GatewayError):
+        pending.fail(error)
