@@ -6,7 +6,7 @@ from worker.providers.contract import ChatCall, Chunk, JsonObject
 
 
 class ChunkWriter:
-    """The `chat.completion.chunk`s of one answer: one id, one model, the role once and in front."""
+    """The `chat.completion.chunk`s of one answer: one id, one model, the role once and in front of each choice."""
 
     def __init__(self, chat: ChatCall) -> None:
         self._frame: JsonObject = {
@@ -15,20 +15,24 @@ class ChunkWriter:
             "created": chat.created,
             "model": chat.model,
         }
-        self.began = False
+        self._choices: set[int] = set()
+
+    @property
+    def began(self) -> bool:
+        return bool(self._choices)
 
     def identify(self, completion_id: str) -> None:
         """Takes the upstream's own id, if nothing was written under another one."""
         if not self.began:
             self._frame["id"] = completion_id
 
-    def delta(self, **fields: Any) -> Chunk:
-        """A chunk with `content`, `reasoning_content`, ..."""
-        return self._choice(fields, None)
+    def delta(self, *, index: int = 0, **fields: Any) -> Chunk:
+        """A chunk of choice `index` with `content`, `reasoning_content`, ..."""
+        return self._choice(index, fields, None)
 
-    def finish(self, reason: str) -> Chunk:
+    def finish(self, reason: str, *, index: int = 0) -> Chunk:
         """The chunk that carries OpenAI's finish reason."""
-        return self._choice({}, reason)
+        return self._choice(index, {}, reason)
 
     def usage(self, prompt_tokens: int, completion_tokens: int, **details: Any) -> Chunk:
         """The last chunk, with usage and no choice."""
@@ -39,8 +43,8 @@ class ChunkWriter:
         }
         return Chunk({**self._frame, "choices": [], "usage": {**counts, **details}})
 
-    def _choice(self, delta: JsonObject, reason: str | None) -> Chunk:
-        if not self.began:
-            self.began = True
+    def _choice(self, index: int, delta: JsonObject, reason: str | None) -> Chunk:
+        if index not in self._choices:
+            self._choices.add(index)
             delta = {"role": "assistant", **delta}
-        return Chunk({**self._frame, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+        return Chunk({**self._frame, "choices": [{"index": index, "delta": delta, "finish_reason": reason}]})

@@ -200,8 +200,8 @@ class Provider(ABC):
 
     @abstractmethod
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-        """Classifies by status and code. Header names are lower case. Also asked about 2xx answers that `parse_response`
-        could not read, so it must accept any body.
+        """Classifies by status and code. Header names are lower case. Also asked about 2xx answers that
+        `parse_response` could not read, so it must accept any body.
         """
 
     @abstractmethod
@@ -218,4 +218,26 @@ class Provider(ABC):
 
     def parse_models(self, body: bytes) -> list[str]:
         """Model ids from a list answer. Raises UpstreamError if it is none."""
+        raise NotImplementedError(self.type_name)
+
+
+class LocalProvider(Provider):
+    """A provider without an upstream: it answers by itself, and the worker asks it for nothing else."""
+
+    credential_fields: tuple[CredentialField, ...] = ()
+
+    @abstractmethod
+    def local_answer(self, chat: ChatCall) -> Sequence[Chunk]:
+        """The whole answer as a stream mapper would give it. Raises UpstreamError as an upstream's answer would."""
+
+    def build_request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
+        raise NotImplementedError(self.type_name)
+
+    def parse_response(self, chat: ChatCall, body: bytes) -> JsonObject:
+        raise NotImplementedError(self.type_name)
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        raise NotImplementedError(self.type_name)
+
+    def stream_mapper(self, chat: ChatCall) -> StreamMapper:
         raise NotImplementedError(self.type_name)

@@ -8,7 +8,7 @@ from shared.errors import InvalidRequest
 HARMLESS = frozenset(
     {"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier"}
 )
-"""Metadata about a request rather than a wish for its answer: dropped without a word where an upstream has no such field."""
+"""Metadata about a request, no wish for its answer: dropped without a word where an upstream has no such field."""
 
 _ALWAYS = frozenset({"model", "messages", "stream", "stream_options"})
 # A value that asks for what happens anyway is no wish at all.
@@ -42,6 +42,20 @@ def wishes(body: Mapping[str, Any], supported: Iterable[str], *, upstream: str, 
         elif name not in HARMLESS and not drop:
             raise refusal(name, upstream)
     return wanted
+
+
+def without_refused(body: Mapping[str, Any], names: Iterable[str], *, upstream: str, drop: bool) -> dict[str, Any]:
+    """`body` without those of `names` that wish nothing; for an upstream that takes every other field as it is.
+
+    Raises InvalidRequest naming the first one that does wish something, unless `drop` (drop_params) is set.
+    """
+    left = dict(body)
+    for name in names:
+        value = left.pop(name, None)
+        neutral = value is None or name in HARMLESS or (name in _NEUTRAL and value == _NEUTRAL[name])
+        if not neutral and not drop:
+            raise refusal(name, upstream)
+    return left
 
 
 def refusal(param: str, upstream: str, why: str = "") -> InvalidRequest:

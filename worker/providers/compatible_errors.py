@@ -1,0 +1,234 @@
+"""Errors of OpenAI and its clones -> UpstreamError: by code, then type, then status; by text where nothing else tells.
+
+Shapes read, in this order: `{"error": {...}}`, `{"error": "text"}`, `{"detail": ...}` (FastAPI), `{"code", "message"}`,
+`{"msg"}`, and whatever else came, cut short.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import orjson
+
+from worker.faults import Fault, UpstreamError
+
+_LONGEST_QUOTE: Final = 500
+
+STATUSES: Final[Mapping[int, Fault]] = {
+    400: Fault.INVALID_REQUEST,
+    401: Fault.CREDENTIAL_REJECTED,
+    402: Fault.QUOTA_EXHAUSTED,
+    403: Fault.PERMISSION_DENIED,
+    404: Fault.MODEL_NOT_FOUND,
+    405: Fault.UPSTREAM_FAULT,
+    408: Fault.TIMED_OUT,
+    409: Fault.INVALID_REQUEST,
+    410: Fault.MODEL_NOT_FOUND,
+    413: Fault.CONTEXT_TOO_LONG,
+    415: Fault.UPSTREAM_FAULT,
+    422: Fault.INVALID_REQUEST,
+    429: Fault.RATE_LIMITED,
+    498: Fault.OVERLOADED,  # Groq: flex capacity is used up
+    503: Fault.OVERLOADED,
+    504: Fault.TIMED_OUT,
+    524: Fault.TIMED_OUT,  # Cloudflare in front of an upstream that was too slow
+    529: Fault.OVERLOADED,
+}
+
+CODES: Final[Mapping[str, Fault]] = {
+    "invalid_api_key": Fault.CREDENTIAL_REJECTED,
+    "account_deactivated": Fault.CREDENTIAL_REJECTED,
+    "authentication_error": Fault.CREDENTIAL_REJECTED,
+    "invalid_authentication_error": Fault.CREDENTIAL_REJECTED,
+    "incorrect_api_key_error": Fault.CREDENTIAL_REJECTED,
+    "permission_denied_error": Fault.PERMISSION_DENIED,
+    "rate_limit_exceeded": Fault.RATE_LIMITED,
+    "rate_limit_reached_error": Fault.RATE_LIMITED,
+    "insufficient_quota": Fault.QUOTA_EXHAUSTED,
+    "billing_hard_limit_reached": Fault.QUOTA_EXHAUSTED,
+    "billing_not_active": Fault.QUOTA_EXHAUSTED,
+    "exceeded_current_quota_error": Fault.QUOTA_EXHAUSTED,
+    "insufficient_balance": Fault.QUOTA_EXHAUSTED,
+    "content_filter": Fault.CONTENT_FILTERED,
+    "content_policy_violation": Fault.CONTENT_FILTERED,
+    "context_length_exceeded": Fault.CONTEXT_TOO_LONG,
+    "exceed_context_size_error": Fault.CONTEXT_TOO_LONG,  # llama.cpp
+    "model_not_found": Fault.MODEL_NOT_FOUND,
+    "resource_not_found_error": Fault.MODEL_NOT_FOUND,
+    "engine_overloaded_error": Fault.OVERLOADED,
+    "overloaded": Fault.OVERLOADED,
+    "overloaded_error": Fault.OVERLOADED,
+    "server_error": Fault.UPSTREAM_FAULT,
+    "unexpected_output": Fault.UPSTREAM_FAULT,
+}
+
+# vLLM, llama.cpp, Moonshot, Groq and others give a prompt that is too long no code of its own.
+_TOO_LONG: Final = re.compile(
+    r"maximum context length|context (length|window|size)|model token limit|range of input length"
+    r"|prompt is too long|too many (input )?tokens|request too large",
+    re.IGNORECASE,
+)
+_EMPTY_ACCOUNT: Final = re.compile(r"balance|quota|overdue|arrear|insufficient", re.IGNORECASE)
+# A rejected key is often quoted back, whole or in part.
+_KEY_SHAPED: Final = re.compile(r"\b(?:(?:sk|gsk|xai|pk|key|tok)[-_]|bce-v3/|Bearer\s+|eyJ)[\w\-./*+=]{4,}")
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What an error body says."""
+
+    message: str
+    code: str | None = None
+    type: str | None = None
+    param: str | None = None
+
+
+def read_complaint(body: bytes) -> Complaint | None:
+    """None where the body is no JSON object that tells of an error (HTML, an empty body, another service's answer)."""
+    try:
+        data = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return find_complaint(data)
+
+
+def find_complaint(data: Any) -> Complaint | None:
+    """The error inside a parsed body or event, in any of the clones' shapes."""
+    if isinstance(data, list) and data:  # Gemini's compatible endpoint wraps its errors in a list
+        data = data[0]
+    if not isinstance(data, dict):
+        return None
+    error = data.get("error")
+    if isinstance(error, dict):
+        text = _text(error.get("message") or error.get("msg") or error.get("detail") or error)
+        return Complaint(text, _word(error.get("code")), _word(error.get("type")), _word(error.get("param")))
+    if error:
+        return Complaint(_text(error), _word(data.get("code")), _word(data.get("type")))
+    text = _text(data.get("detail") or data.get("message") or data.get("msg") or data.get("error_msg"))
+    if not text:
+        return None
+    code = data.get("code") or data.get("error_code")
+    return Complaint(text, _word(code), _word(data.get("type")), _word(data.get("param")))
+
+
+def classify(complaint: Complaint | None, status: int, codes: Mapping[str, Fault] = CODES) -> Fault:
+    """The fault of an error. `codes` may hold "<status> <code>" for a code that means two things; a code with dots is
+    also looked up by its first word.
+    """
+    fallback = STATUSES.get(status, Fault.UPSTREAM_FAULT)
+    if complaint is None:
+        # Our requests are well-formed: a refusal that is not the API's own comes from something between.
+        refused = fallback in {Fault.INVALID_REQUEST, Fault.MODEL_NOT_FOUND, Fault.CONTEXT_TOO_LONG}
+        return Fault.UPSTREAM_FAULT if refused else fallback
+    for word in (complaint.code, complaint.type):
+        if word:
+            found = codes.get(f"{status} {word}") or codes.get(word) or codes.get(word.partition(".")[0])
+            if found:
+                return found
+    if fallback is Fault.INVALID_REQUEST and _TOO_LONG.search(complaint.message):
+        return Fault.CONTEXT_TOO_LONG
+    if fallback is Fault.PERMISSION_DENIED and _EMPTY_ACCOUNT.search(complaint.message):
+        return Fault.QUOTA_EXHAUSTED
+    return fallback
+
+
+def upstream_error(
+    status: int, headers: Mapping[str, str], body: bytes, codes: Mapping[str, Fault] = CODES
+) -> UpstreamError:
+    """The whole of `parse_error` for a dialect whose errors are OpenAI-shaped. Header names are lower case."""
+    complaint = read_complaint(body)
+    if headers.get("cf-mitigated") == "challenge":
+        return UpstreamError(Fault.CHALLENGED, "The upstream's bot protection answered instead of the API.")
+    fault = classify(complaint, status, codes)
+    return told(fault, complaint, status, retry_after_s=retry_after(headers, status))
+
+
+def told(
+    fault: Fault, complaint: Complaint | None, status: int, *, retry_after_s: float | None = None
+) -> UpstreamError:
+    """An UpstreamError with a message for people: what the upstream said, never a key."""
+    if fault is Fault.CREDENTIAL_REJECTED:
+        text = f"The upstream rejected the credential (HTTP {status})."
+    elif complaint is None and 200 <= status < 300:  # noqa: PLR2004  the range of success
+        text = "The upstream's answer is not a chat completion. Is base_url right?"
+    elif complaint is None:
+        text = f"The upstream answered HTTP {status} without an error of its API. Is base_url right?"
+    else:
+        text = quote(complaint.message)
+    return UpstreamError(
+        fault,
+        text,
+        code=complaint.code if complaint else None,
+        param=complaint.param if complaint else None,
+        retry_after_s=retry_after_s,
+    )
+
+
+def quote(text: str) -> str:
+    """An upstream's words as they may be shown: one line, at most 500 characters, key-shaped words masked."""
+    return _KEY_SHAPED.sub("[key]", " ".join(text.split()))[:_LONGEST_QUOTE]
+
+
+def retry_after(headers: Mapping[str, str], status: int = 429) -> float | None:
+    """Seconds to wait: `retry-after-ms`, `retry-after` (seconds, or a date, set against the answer's own `date`), and
+    for 429 the reset of whichever `x-ratelimit-*` counter stands at zero.
+    """
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * unit_s)
+        except (KeyError, ValueError):
+            continue
+    if "retry-after" in headers:
+        return _until(headers["retry-after"], headers.get("date", ""))
+    if status != 429:  # noqa: PLR2004  Too Many Requests
+        return None
+    resets = [
+        duration_s(headers.get(f"x-ratelimit-reset-{counter}", ""))
+        for counter in ("requests", "tokens")
+        if headers.get(f"x-ratelimit-remaining-{counter}") == "0"
+    ]
+    return max((reset for reset in resets if reset is not None), default=None)
+
+
+def duration_s(text: str) -> float | None:
+    """OpenAI's and Groq's durations, "6m0s" or "120ms" or "1.5s", in seconds; None where the text is none."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+
+
+def _until(then: str, now: str) -> float | None:
+    try:
+        wait_s = (_moment(then) - _moment(now)).total_seconds()
+    except ValueError:
+        return None
+    return max(0.0, wait_s)
+
+
+def _moment(date: str) -> datetime:
+    moment = parsedate_to_datetime(date)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _word(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | int) and value != "" and not isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str:
+    """A message that may be nested, as FastAPI's list of `{"loc", "msg", "input"}`, whose `input` may be a prompt."""
+    match value:
+        case str():
+            return value
+        case {"detail": inner} | {"message": inner}:
+            return _text(inner)
+        case {"msg": str(problem), "loc": list(place)}:
+            return f"{'.'.join(map(str, place))}: {problem}"
+        case list():
+            return "; ".join(filter(None, map(_text, value)))
+    return ""
