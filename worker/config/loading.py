@@ -1,5 +1,6 @@
 """From a file and the environment to a checked configuration, or to everything that is wrong with it."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ def parse(text: str, environ: Mapping[str, str], *, path: Path, generation: int)
     importer = recognise(text)
     if importer is None:
         document, notes = read_document(text, environ), []
+        if document.data is None and not document.problems:
+            document.problems.append(Problem((), "is empty"))
     else:
         imported = importer.convert(text)
         document, notes = Document(imported.data), [f"read as a file of {importer.title}", *imported.notes]
@@ -74,8 +77,7 @@ def parse(text: str, environ: Mapping[str, str], *, path: Path, generation: int)
 def _read(path: Path) -> tuple[str, int]:
     try:
         with path.open("rb") as file:
-            generation = path.stat().st_mtime_ns
-            return file.read().decode("utf-8-sig"), generation
+            return file.read().decode("utf-8-sig"), os.fstat(file.fileno()).st_mtime_ns
     except UnicodeDecodeError as error:
         raise ConfigError([Problem((), f"is not UTF-8 at byte {error.start}")], str(path)) from None
     except OSError as error:

@@ -61,8 +61,6 @@ class Queue(Strict):
 
     max_depth: Count = 10_000
     max_bytes: Count = 256 * MIB
-    max_depth_per_key: Count | None = None
-    """Jobs of one client key that may wait at once; no limit of its own when absent."""
     wait_s: Seconds = 60
     """Longest wait for a worker and a free credential, where neither route nor key says otherwise."""
 

@@ -8,6 +8,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     ModelWrapValidatorHandler,
     ValidationError,
     model_validator,
@@ -50,7 +51,7 @@ Name = Annotated[str, Field(pattern=r"^[^\s/*,]+$", max_length=128)]
 """A provider, account or key: no blank, slash, comma or star, because names become parts of model ids and labels."""
 ModelName = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=512)]
 """A model id or a pattern, in which `*` stands for any text."""
-Fields = Mapping[str, Any]
+Fields = Mapping[str, JsonValue]
 """Fields of a chat completion request, as JSON."""
 DropParams = Annotated[bool | tuple[str, ...], BeforeValidator(_drops)]
 """True: what the upstream cannot do is dropped instead of refused. A list: these fields never reach the upstream."""

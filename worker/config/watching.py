@@ -1,0 +1,90 @@
+"""Picks up edits of the configuration file while the worker runs; a broken edit changes nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import structlog
+from watchfiles import awatch
+
+from worker.config.loading import Loaded, load
+from worker.config.problems import ConfigError
+
+_LOOK_ANYWAY_MS = 5000
+"""Network file systems and some bind mounts tell nothing of a change."""
+_log = structlog.get_logger()
+
+_Signature = tuple[int, int, int] | None
+
+
+async def watch(
+    loaded: Loaded,
+    environ: Mapping[str, str],
+    on_loaded: Callable[[Loaded], None],
+    on_broken: Callable[[ConfigError], None],
+) -> None:
+    """Until cancelled: calls `on_loaded` with each new state of `loaded.path`, `on_broken` with what is wrong with it.
+
+    Sees a file that is edited in place or renamed over, and a symbolic link, or a folder's link on the way to it, that
+    is pointed elsewhere. Returns at once if the configuration came from no file.
+    """
+    if loaded.path is None:
+        return
+    last = _signature(loaded.path)
+    if last is None or last[0] != loaded.generation:
+        await _reload(loaded.path, environ, on_loaded, on_broken)
+    async for signature in _signatures(loaded.path):
+        if signature != last:
+            last = signature
+            await _reload(loaded.path, environ, on_loaded, on_broken)
+
+
+async def _signatures(path: Path) -> AsyncIterator[_Signature]:
+    """The file's signature after whatever happened in the folders on which it depends."""
+    while True:
+        folders = _folders(path)
+        watching = awatch(
+            *folders,
+            watch_filter=None,
+            recursive=False,
+            debounce=200,
+            rust_timeout=_LOOK_ANYWAY_MS,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        )
+        async for _ in watching:
+            yield _signature(path)
+            if _folders(path) != folders:
+                break
+
+
+def _folders(path: Path) -> tuple[Path, ...]:
+    """The folder of the name, and that of the file that it leads to."""
+    folders = {path.absolute().parent, path.resolve().parent}
+    return tuple(sorted(folder for folder in folders if folder.is_dir())) or (Path("/"),)
+
+
+def _signature(path: Path) -> _Signature:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+async def _reload(
+    path: Path,
+    environ: Mapping[str, str],
+    on_loaded: Callable[[Loaded], None],
+    on_broken: Callable[[ConfigError], None],
+) -> None:
+    try:
+        loaded = await asyncio.to_thread(load, path, environ)
+    except ConfigError as error:
+        _log.error(
+            "configuration kept", file=str(path), problems=[problem.told(path.name) for problem in error.problems]
+        )
+        on_broken(error)
+    else:
+        _log.info("configuration reloaded", file=str(path), warnings=list(loaded.warnings))
+        on_loaded(loaded)
