@@ -70,9 +70,7 @@ class Relay:
         now = self._loop.time()
         self._down_since = self._down_since or now
         if now - self._down_since > _OUTAGE_WAITED_S or len(self.pending) >= self._policy.max_depth:
-            raise Unavailable(
-                "The queue cannot be reached. Try again shortly.", code="queue_unavailable", retry_after_s=2
-            )
+            raise Unavailable("The queue cannot be reached. Try again.", code="queue_unavailable", retry_after_s=2)
 
     async def _enqueue(self, pending: Pending) -> None:
         """Enqueues in the newest epoch. Raises BusDown, or Unavailable when the queue refuses the request."""
@@ -85,15 +83,14 @@ class Relay:
             self._policy.max_bytes,
             int(epoch > 0),
         ]
+        reply = self._bus.run(scripts.ENQUEUE, args=args)
+        pending.sent = True
         try:
-            answer = await self._bus.run(scripts.ENQUEUE, args=args)
+            answer = await reply
         except CommandRefused as error:
-            raise Unavailable(
-                "The queue's memory is full. Try again shortly.", code="queue_full", retry_after_s=2
-            ) from error
+            raise Unavailable("The queue's memory is full. Try again.", code="queue_full", retry_after_s=2) from error
         if answer < 0:
             raise Unavailable("The queue is full. Try again shortly.", code="queue_full", retry_after_s=1)
-        pending.enqueued = True
         if answer == 1:
             pending.inbox.begin_epoch(epoch)
 
