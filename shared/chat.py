@@ -1,0 +1,69 @@
+"""The chat completion request as the front checks it: once, from the raw bytes, which then travel on untouched."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from shared.complaints import complain
+from shared.dialect import ChatRequest
+from shared.errors import InvalidRequest
+
+CHAT_REQUEST: Final = TypeAdapter(ChatRequest)
+_MOST_DEEP: Final = 254  # orjson writes no deeper than this
+_PARSE_HINT: Final = "We could not parse the JSON body of your request"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatHead:
+    """What the front needs to know of a request. `model` is None where the body names none."""
+
+    model: str | None
+    stream: bool
+    include_usage: bool
+    n: int
+
+
+def validate_chat(raw: bytes) -> ChatHead:
+    """Raises InvalidRequest, which names the field, for what OpenAI's published schema rejects.
+
+    Unknown fields pass. Of a key that stands twice the last one counts, here as in the worker: both read with the same
+    parser, so a body cannot mean two things. It also refuses what cannot be written again: NaN, Infinity, numbers
+    beyond a double, lone surrogates, nesting deeper than 254.
+    """
+    body = read_json(raw)
+    try:
+        CHAT_REQUEST.validator.validate_python(body)
+    except ValidationError as error:
+        raise complain(error, body) from None  # the cause would carry prompts into tracebacks
+    options = body.get("stream_options")
+    return ChatHead(
+        model=body.get("model") or None,
+        stream=body.get("stream") is True,
+        include_usage=options is not None and options.get("include_usage") is True,
+        n=body.get("n") or 1,
+    )
+
+
+def read_json(raw: bytes) -> Any:
+    """Raises InvalidRequest for bytes that are not JSON, saying where, or that nest too deep."""
+    if not raw:
+        raise InvalidRequest(f"{_PARSE_HINT}: it is empty. Send a JSON object.", code="invalid_json")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(
+            f"{_PARSE_HINT}: {error.msg} at line {error.lineno}, column {error.colno}. It must be one JSON object in "
+            "UTF-8; check quotes, commas and brackets.",
+            code="invalid_json",
+        ) from None
+    # Counting is fifty times faster than measuring, and all but a few bodies have fewer brackets than this.
+    if raw.count(b"[") + raw.count(b"{") > _MOST_DEEP:
+        try:
+            orjson.dumps(body)
+        except orjson.JSONEncodeError:
+            raise InvalidRequest(
+                f"The JSON body nests deeper than {_MOST_DEEP} levels. Send a flatter one.", code="invalid_json"
+            ) from None
+    return body
