@@ -82,11 +82,14 @@ _CALLER_SHAPES = {
     Fault.QUOTA_EXHAUSTED: _Shape(429, "insufficient_quota", "insufficient_quota"),
 }
 
+# Where the error's own code tells the caller more: which field, which time limit.
+_OWN_CODES = (Fault.INVALID_REQUEST, Fault.TIMED_OUT)
+
 
 def to_client(error: UpstreamError, *, callers_key: bool = False) -> GatewayError:
     """The error as a client sees it: an operator's bad credential is never the caller's 401."""
     shape = (_CALLER_SHAPES.get(error.fault) if callers_key else None) or _SHAPES[error.fault]
-    code = (error.code or shape.code) if error.fault is Fault.INVALID_REQUEST else shape.code
+    code = (error.code or shape.code) if error.fault in _OWN_CODES else shape.code
     return GatewayError(
         error.message,
         status=shape.status,

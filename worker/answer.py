@@ -1,0 +1,234 @@
+"""One upstream's answer to one chat completion: sends the request, maps what comes, says how it ended.
+
+A caller that asked for a stream gets ready SSE events, first the one with the first content: what comes before it waits
+here, so that nothing is shown that another attempt would repeat. Other callers get the whole answer's JSON.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+import orjson
+
+from worker.config.provider import Timeouts
+from worker.deadline import BETWEEN_CHUNKS, FIRST_TOKEN, Deadline
+from worker.exchange import Conversation
+from worker.faults import Fault, UpstreamError
+from worker.joining import join, split
+from worker.providers.contract import (
+    ChatCall,
+    Chunk,
+    Credential,
+    Event,
+    Framing,
+    JsonObject,
+    LocalProvider,
+    Provider,
+    StreamMapper,
+    UpstreamRequest,
+)
+from worker.sse import splitter
+from worker.upstream import Upstream, UpstreamBody, error_body
+
+MOST_EVENT_BYTES = 4 * 1024 * 1024
+_SPEAKS = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
+_STREAMED_TYPES = ("text/event-stream", "text/plain", "application/octet-stream", "application/stream+json", "")
+
+
+class UpstreamAnswer:
+    """`pieces` is iterated once. After its end `usage`, `finish_reasons` (by choice) and `done` (the upstream's own end
+    marker was seen) tell how it went, and `response_headers` what the upstream said of its limits.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        provider: Provider,
+        call: ChatCall,
+        credential: Credential,
+        timeouts: Timeouts,
+        *,
+        include_usage: bool,
+        most_bytes: int,
+        proxy: str | None = None,
+    ) -> None:
+        self.usage: JsonObject | None = None
+        self.finish_reasons: dict[int, str] = {}
+        self.done = False
+        self.response_headers: Mapping[str, str] = {}
+        self.shown_bytes = 0
+        self._upstream = upstream
+        self._provider = provider
+        self._call = call
+        self._credential = credential
+        self._timeouts = timeouts
+        self._include_usage = include_usage
+        self._most_bytes = most_bytes
+        self._proxy = proxy
+        self._speaking = False
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Raises UpstreamError, or InvalidRequest for what this upstream cannot do. Close it (`aclosing`): that, and a
+        cancellation, ends the upstream's work.
+        """
+        if isinstance(self._provider, LocalProvider):
+            yield self._whole(self._provider.local_answer(self._call))
+            return
+        conversation = Conversation(
+            self._upstream, self._provider, self._call, self._credential, self._timeouts, self._proxy
+        )
+        deadline = Deadline(self._timeouts.total_s)
+        deadline.expect(FIRST_TOKEN, self._timeouts.first_token_s)
+        body: UpstreamBody | None = None
+        try:
+            request = await conversation.request()
+            body = await self._open(request, deadline)
+            self.response_headers = body.headers
+            source = self._streamed(body, request, deadline) if request.streamed else self._plain(body, deadline)
+            async for piece in source:
+                yield piece
+        finally:
+            deadline.close()
+            if body is not None:
+                await body.aclose()
+            conversation.end()
+
+    # ---- reading
+
+    async def _open(self, request: UpstreamRequest, deadline: Deadline) -> UpstreamBody:
+        connect_s = self._timeouts.connect_s
+        try:
+            async with asyncio.timeout(deadline.remaining_s):
+                body = await self._upstream.open(request, connect_s=connect_s, proxy=self._proxy)
+        except TimeoutError:
+            raise deadline.error() from None
+        if body.status // 100 != 2:  # noqa: PLR2004  a class of status codes
+            try:
+                self.response_headers = body.headers
+                raise self._provider.parse_error(body.status, body.headers, await error_body(body))
+            finally:
+                await body.aclose()
+        return body
+
+    async def _streamed(self, body: UpstreamBody, request: UpstreamRequest, deadline: Deadline) -> AsyncIterator[bytes]:
+        mapper = self._provider.stream_mapper(self._call)
+        chunks = self._chunks(body, request, mapper, deadline)
+        if not self._call.stream:
+            whole = [chunk async for group in chunks for chunk in group]
+            yield self._json(join(whole))
+            return
+        held: list[bytes] = []
+        async for group in chunks:
+            held += self._shown(group)
+            if held and self._speaking:
+                yield b"".join(held)
+                held.clear()
+        if held:
+            yield b"".join(held)
+
+    async def _chunks(
+        self, body: UpstreamBody, request: UpstreamRequest, mapper: StreamMapper, deadline: Deadline
+    ) -> AsyncIterator[list[Chunk]]:
+        """The mapped chunks of each read. Raises UpstreamError where the answer is cut, broken or too large."""
+        await self._check_type(body, request)
+        cutter = splitter(request.framing, MOST_EVENT_BYTES)
+        pieces = aiter(body)
+        size = 0
+        while not mapper.ended and (data := await deadline.read(pieces)) is not None:
+            size += len(data)
+            if size > self._most_bytes:
+                raise _too_large(self._most_bytes)
+            group = _map(mapper, cutter.feed(data))
+            if self._speaking or self._speaks(group):
+                deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
+            if group:
+                yield group
+        group = [] if mapper.ended else _map(mapper, cutter.close())
+        group += mapper.finish()
+        self.done = mapper.ended
+        if group:
+            yield group
+        await _read_end(pieces)
+
+    async def _check_type(self, body: UpstreamBody, request: UpstreamRequest) -> None:
+        """A stream that is announced as something else (an error's JSON, a sign-in page) is no answer."""
+        media = body.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if request.framing is Framing.SSE and media not in _STREAMED_TYPES:
+            raise self._provider.parse_error(body.status, body.headers, await error_body(body))
+
+    async def _plain(self, body: UpstreamBody, deadline: Deadline) -> AsyncIterator[bytes]:
+        parts, size = [], 0
+        pieces = aiter(body)
+        while (data := await deadline.read(pieces)) is not None:
+            parts.append(data)
+            size += len(data)
+            deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
+            if size > self._most_bytes:
+                raise _too_large(self._most_bytes)
+        completion = self._provider.parse_response(self._call, b"".join(parts))
+        self.done = True
+        yield self._whole(split(completion)) if self._call.stream else self._json(completion)
+
+    # ---- showing
+
+    def _whole(self, chunks: Iterable[Chunk]) -> bytes:
+        """A whole answer that came at once, in the form that the caller asked for."""
+        chunks = list(chunks)
+        self.done = True
+        if self._call.stream:
+            return b"".join(self._shown(chunks))
+        return self._json(join(chunks))
+
+    def _json(self, completion: JsonObject) -> bytes:
+        self.usage = completion.get("usage") or self.usage
+        for choice in completion["choices"]:
+            self.finish_reasons[choice["index"]] = choice["finish_reason"]
+        return orjson.dumps(completion)
+
+    def _shown(self, chunks: Iterable[Chunk]) -> list[bytes]:
+        """The SSE events that the client gets: all but a usage that it did not ask for."""
+        shown = []
+        for chunk in chunks:
+            data = chunk.data
+            if data.get("usage"):
+                self.usage = data["usage"]
+            if not data["choices"] and "usage" in data and not self._include_usage:
+                continue
+            for choice in data["choices"]:
+                if choice.get("finish_reason"):
+                    self.finish_reasons[choice["index"]] = choice["finish_reason"]
+            event = chunk.raw or b"data: %b\n\n" % orjson.dumps(data)
+            self.shown_bytes += len(event)
+            shown.append(event)
+        return shown
+
+    def _speaks(self, group: Iterable[Chunk]) -> bool:
+        """Is there content, which a client would see? A role alone is none."""
+        self._speaking = any(
+            choice.get("finish_reason") or any((choice.get("delta") or {}).get(name) for name in _SPEAKS)
+            for chunk in group
+            for choice in chunk.data["choices"]
+        )
+        return self._speaking
+
+
+def _map(mapper: StreamMapper, events: Iterable[Event]) -> list[Chunk]:
+    group: list[Chunk] = []
+    for event in events:
+        group += mapper.feed(event)
+        if mapper.ended:
+            break
+    return group
+
+
+async def _read_end(pieces: AsyncIterator[bytes]) -> None:
+    """What follows the end marker is the end of the body; a connection read to there can be used again."""
+    try:
+        async with asyncio.timeout(0.2):
+            async for _ in pieces:
+                return
+    except (TimeoutError, UpstreamError):
+        return
+
+
+def _too_large(most_bytes: int) -> UpstreamError:
+    return UpstreamError(Fault.UPSTREAM_FAULT, f"The upstream's answer is larger than {most_bytes} bytes.")
