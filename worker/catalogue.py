@@ -5,19 +5,17 @@ Every worker offers its own; the one with the newest file wins while any worker 
 
 import hashlib
 import hmac
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.resources import files
-from typing import Any
 
 import structlog
-from pydantic import SecretStr
 
 from shared.bus import Bus, Script
 from shared.catalogue import CATALOGUE_FORMAT, Catalogue, FrontPolicy, KeyPolicy, ModelEntry, QueuePolicy, key_digest
 from shared.names import CATALOGUE, CATALOGUE_NEWS
+from worker.config.canonical import canonical
 from worker.config.loading import Loaded
 from worker.config.schema import Auth, Config, KeyConfig
 from worker.secrets import Secrets, SecretsError
@@ -77,8 +75,8 @@ def make_offer(
 
 def fingerprint(config: Config, secrets: Secrets) -> str:
     """Equal for equal configurations. Keyed with an unpublished key, so that it tells nothing about their secrets."""
-    text = json.dumps([CATALOGUE_FORMAT, config.model_dump()], default=_plain, sort_keys=True)
-    return hmac.new(secrets.derive("fingerprint"), text.encode(), hashlib.sha256).hexdigest()
+    text = canonical([CATALOGUE_FORMAT, config], reveal=True)
+    return hmac.new(secrets.derive("fingerprint"), text, hashlib.sha256).hexdigest()
 
 
 class CataloguePublisher:
@@ -144,11 +142,3 @@ def _policy(key: KeyConfig, hmac_key: bytes) -> KeyPolicy:
         queue_wait_s=key.queue_wait_s,
         revoked=key.revoked,
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, frozenset):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} has no place in a configuration")

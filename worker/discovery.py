@@ -17,6 +17,7 @@ import structlog
 
 from shared.bus import Bus, BusDown, CommandRefused, Script
 from shared.names import DISCOVERED, PREFIX
+from worker.config.canonical import canonical
 from worker.config.schema import Config, CredentialConfig, ProviderConfig
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import Credential, Settings, UpstreamRequest, UpstreamResponse
@@ -194,5 +195,5 @@ class Discovery:
 def _field(provider: ProviderConfig) -> str:
     """Another address or account is another list."""
     accounts = sorted(credential.name for credential in provider.credentials)
-    what = repr((provider.type, provider.base_url, provider.options, accounts))
-    return f"{provider.name}:{hashlib.sha256(what.encode()).hexdigest()[:12]}"
+    what = canonical((provider.type, provider.base_url, provider.options, accounts))
+    return f"{provider.name}:{hashlib.sha256(what).hexdigest()[:12]}"

@@ -40,15 +40,16 @@ class Document:
         known = location
         while known and known not in self.lines:
             known = known[:-1]
-        shown = location if message == "is missing" else known or location
+        shown = location if location[:-1] == known else known or location
         return Problem(shown, message, self.lines.get(known))
 
 
 def read_document(text: str, environ: Mapping[str, str]) -> Document:
     """Parses `text`; every problem is in the document's list, never raised."""
-    loader = _Loader(text)
     document = Document(None)
+    loader: _Loader | None = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is not None:
             document.data = _Walk(loader, environ, document).visit(node, (), ())
@@ -58,7 +59,8 @@ def read_document(text: str, environ: Mapping[str, str]) -> Document:
     except yaml.YAMLError as error:
         document.problems.append(Problem((), f"is no valid YAML: {getattr(error, 'reason', 'unreadable')}"))
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return document
 
 

@@ -96,4 +96,4 @@ def _validate(document: Document, environ: Mapping[str, str], file: str) -> Conf
     else:
         if not problems:
             return config
-    raise ConfigError(sorted(set(problems), key=lambda problem: problem.line or 0), file) from None
+    raise ConfigError(sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0), file) from None

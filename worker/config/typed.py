@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from worker.config.problems import Location, failure, problems_of, unknown
-from worker.providers.contract import Options, Provider, Status
+from worker.providers.contract import LocalProvider, Options, Provider, Status
 from worker.providers.registry import providers
 
 T = TypeVar("T")
@@ -52,8 +52,8 @@ def _permission(kind: Provider, data: Mapping[str, Any]) -> _Problems:
 
 
 def _address(kind: Provider, data: Mapping[str, Any]) -> _Problems:
-    gone = kind.status in {Status.DISCONTINUED, Status.NOT_OFFERED}
-    if kind.default_base_url is None and not data.get("base_url") and not gone:
+    needless = isinstance(kind, LocalProvider) or kind.status in {Status.DISCONTINUED, Status.NOT_OFFERED}
+    if kind.default_base_url is None and not data.get("base_url") and not needless:
         return [(("base_url",), f"is missing: type {kind.type_name} has no address of its own")]
     return []
 
