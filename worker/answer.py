@@ -5,7 +5,7 @@ here, so that nothing is shown that another attempt would repeat. Other callers 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
 import orjson
 
@@ -66,7 +66,7 @@ class UpstreamAnswer:
         self._proxy = proxy
         self._speaking = False
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Raises UpstreamError, or InvalidRequest for what this upstream cannot do. Close it (`aclosing`): that, and a
         cancellation, ends the upstream's work.
         """

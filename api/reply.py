@@ -1,0 +1,132 @@
+"""Gives a client its answer: SSE for a stream, one JSON body otherwise, and the truth when it fails."""
+
+from typing import Any
+
+import orjson
+from starlette.types import Send
+
+from api.inbox import Delivery
+from api.pending import Pending
+from shared.catalogue import FrontPolicy
+from shared.errors import GatewayError
+from shared.frames import Kind
+
+DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
+Header = tuple[bytes, bytes]
+_STREAM_HEADERS: list[Header] = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Reply:
+    """One response. Its status waits for the first content or error, so that early failures keep their own status."""
+
+    def __init__(self, send: Send, headers: list[Header], policy: FrontPolicy) -> None:
+        self.status = 0
+        self.about: dict[str, Any] = {}
+        self.end: dict[str, Any] = {}
+        self.error: GatewayError | None = None
+        self._send = send
+        self._headers = headers
+        self._policy = policy
+
+    async def stream(self, pending: Pending) -> bool:
+        """True when a terminal frame arrived; False when the client left or we gave up. Never raises GatewayError."""
+        while True:
+            try:
+                deliveries = await pending.next(
+                    self._policy.keep_alive_s if self.status else self._policy.commit_after_s
+                )
+            except GatewayError as error:
+                await self._fail(error, [])
+                return False
+            if pending.left:
+                return False
+            if not deliveries:
+                await self._send_events([KEEP_ALIVE])
+            elif await self._pass_on(deliveries):
+                return True
+
+    async def _pass_on(self, deliveries: list[Delivery]) -> bool:
+        """True if that was the end."""
+        events = []
+        for kind, payload in deliveries:
+            if kind == Kind.CHUNK:
+                events.append(payload)
+            elif kind == Kind.START:
+                self.about = payload
+            elif kind == Kind.END:
+                self.end = payload
+                if payload["done"]:
+                    events.append(DONE)
+                await self._send_events(events, last=True)
+                return True
+            elif kind == Kind.ERROR:
+                await self._fail(GatewayError.from_data(payload), events)
+                return True
+        if events:
+            await self._send_events(events)
+        return False
+
+    async def _send_events(self, events: list[bytes], *, last: bool = False) -> None:
+        if not self.status:
+            await self._start(200, _STREAM_HEADERS)
+        body = events[0] if len(events) == 1 else b"".join(events)
+        await self._send({"type": "http.response.body", "body": body, "more_body": not last})
+
+    async def whole(self, pending: Pending) -> bool:
+        """As `stream`, for a client that did not ask for one."""
+        parts: list[bytes] = []
+        while True:
+            try:
+                deliveries = await pending.next()
+            except GatewayError as error:
+                await self._fail(error, [])
+                return False
+            if pending.left:
+                return False
+            for kind, payload in deliveries:
+                if kind == Kind.RESULT:
+                    parts.append(payload)
+                elif kind == Kind.START:
+                    self.about = payload
+                elif kind == Kind.END:
+                    self.end = payload
+                    await self._send_json(200, b"".join(parts))
+                    return True
+                elif kind == Kind.ERROR:
+                    await self._fail(GatewayError.from_data(payload), [])
+                    return True
+
+    async def fail(self, error: GatewayError) -> None:
+        """For what is refused before it is queued."""
+        await self._fail(error, [])
+
+    async def _fail(self, error: GatewayError, events: list[bytes]) -> None:
+        """With its status while none was sent, else as an event that the OpenAI SDKs raise on; never with [DONE]."""
+        self.error = error
+        body = orjson.dumps(error.body())
+        if self.status or events:
+            await self._send_events([*events, b"data: %b\n\n" % body], last=True)
+            return
+        if error.retry_after_s is not None:
+            self._headers.append((b"retry-after", b"%d" % max(1, -(-error.retry_after_s // 1))))
+        await self._send_json(error.status, body)
+
+    async def _send_json(self, status: int, body: bytes) -> None:
+        await self._start(status, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))])
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def _start(self, status: int, headers: list[Header]) -> None:
+        self.status = status
+        told = [
+            (b"x-penstock-%b" % name.replace("_", "-").encode(), str(self.about[name]).encode())
+            for name in ("provider", "attempts", "queue_ms")
+            if name in self.about
+        ]
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": [*headers, *self._headers, *told]}
+        )

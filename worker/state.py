@@ -1,0 +1,80 @@
+"""Everything that a worker process holds: opened at start, looked after while it runs, closed at its end."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from shared.bus import Bus, BusDown, CommandRefused
+from shared.catalogue import ModelEntry
+from worker.catalogue import CataloguePublisher, make_offer
+from worker.config.loading import Loaded
+from worker.config.problems import ConfigError
+from worker.config.schema import Config, ProviderConfig
+from worker.config.watching import watch
+from worker.discovery import Discovery
+from worker.secrets import Secrets
+from worker.upstream import Upstream
+
+_log = structlog.get_logger()
+
+
+class WorkerState:
+    """`config` is replaced as a whole when the file is edited; a request keeps the one it began with."""
+
+    def __init__(self, bus: Bus, loaded: Loaded, secrets: Secrets, environ: Mapping[str, str]) -> None:
+        self.config: Config = loaded.config
+        self.secrets = secrets
+        self.upstream = Upstream()
+        self._bus = bus
+        self._loaded = loaded
+        self._environ = environ
+        self._discovery = Discovery(bus, self.upstream.fetch)
+        self._catalogue = CataloguePublisher(bus)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Once the bus is up. Raises SecretsError if living workers have another secret."""
+        self._discovery.use(self.config)
+        self._offer()
+        await self._catalogue.publish_now()
+        self._tasks = [
+            asyncio.create_task(self._look_after(), name="catalogue and discovery"),
+            asyncio.create_task(watch(self._loaded, self._environ, self._use, self._keep), name="configuration"),
+        ]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._discovery.aclose()
+        await self.upstream.aclose()
+
+    def models(self, provider: ProviderConfig) -> Sequence[str]:
+        return provider.models if provider.models is not None else self._discovery.models.get(provider.name, ())
+
+    async def _look_after(self) -> None:
+        while True:
+            try:
+                await self._discovery.tick()
+                if self._discovery.changed.is_set():
+                    self._discovery.changed.clear()
+                    self._offer()
+                await self._catalogue.tick()
+            except (BusDown, CommandRefused) as error:
+                _log.debug("catalogue not refreshed", reason=str(error))
+            await asyncio.sleep(1)
+
+    def _offer(self) -> None:
+        names = [name for provider in self.config.providers for name in self.models(provider)]
+        prefixed = [f"{p.label}/{name}" for p in self.config.providers for name in self.models(p)]
+        entries = [ModelEntry(name) for name in dict.fromkeys([*names, *prefixed])]
+        self._catalogue.offer(make_offer(self._loaded, self.secrets, entries, (), self._discovery.revision))
+
+    def _use(self, loaded: Loaded) -> None:
+        self._loaded, self.config = loaded, loaded.config
+        self._discovery.use(loaded.config)
+        _log.info("configuration loaded", path=str(loaded.path), warnings=list(loaded.warnings))
+
+    def _keep(self, error: ConfigError) -> None:
+        _log.error("configuration not loaded, the last one stays in use", problems=str(error))
