@@ -9,7 +9,8 @@ from typing import Any, Final
 from worker.providers.contract import Chunk, JsonObject
 
 _JOINED_TEXT: Final = frozenset({"content", "reasoning_content", "refusal"})
-_FRAME: Final = frozenset({"object", "choices", "usage"})
+# `obfuscation` pads the chunks of a stream to a like length; it is no part of the answer.
+_FRAME: Final = frozenset({"object", "choices", "usage", "obfuscation"})
 _CHOICE: Final = frozenset({"index", "delta", "finish_reason", "logprobs"})
 
 

@@ -212,6 +212,8 @@ def _tidy_choice(choice: JsonObject, place: int, chat: ChatCall) -> None:
         call.pop("index", None)
         call["id"] = call.get("id") or call_id(chat.completion_id, index)
         call.setdefault("type", "function")
+    if message.get("tool_calls") and message["content"] == "":
+        message["content"] = None
 
 
 PROVIDERS: Final = tuple(CompatibleProvider(row) for row in ROWS)

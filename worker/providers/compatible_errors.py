@@ -159,7 +159,7 @@ def told(
     elif complaint is None:
         text = f"The upstream answered HTTP {status} without an error of its API. Is base_url right?"
     else:
-        text = quote(complaint.message)
+        text = quote(complaint.message) or f"The upstream refused the request (HTTP {status})."
     return UpstreamError(
         fault,
         text,

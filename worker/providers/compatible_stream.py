@@ -206,8 +206,11 @@ class ToolCalls:
             changed = changed or not name or call.get("type") != "function"
             call["id"] = self._ids[place]
             call.setdefault("type", "function")
-        elif name == "":
+        elif "id" in call:
+            # Repeated in each piece, or empty: a client that adds pieces up would add the name up too.
             del call["id"]
+            call.pop("type", None)
+            (call.get("function") or {}).pop("name", None)
             changed = True
         return changed
 

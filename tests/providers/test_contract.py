@@ -1,0 +1,406 @@
+"""What every provider type must do, checked over its fixtures (see `cases.py` for their layout)."""
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import InvalidRequest
+from tests.providers import sdk_types
+from tests.providers.cases import (
+    FOLDER,
+    STREAMS,
+    Case,
+    as_golden,
+    cases,
+    credential,
+    map_stream,
+    parts,
+    raised,
+    response,
+    settings,
+    split_events,
+    type_folders,
+)
+from worker.faults import UpstreamError
+from worker.joining import join
+from worker.providers.contract import Answer, Ask, Chunk, Exchange, Framing, LocalProvider
+from worker.providers.registry import providers
+
+CASES = cases()
+NAMES = sorted(providers())
+
+
+def having(*names: str) -> list[Case]:
+    return [case for case in CASES if case.path(*names)]
+
+
+def each(*names: str) -> pytest.MarkDecorator:
+    """Runs a test for every case that has one of these files."""
+    return pytest.mark.parametrize("case", having(*names), ids=lambda case: case.name)
+
+
+def each_entry(file: str) -> pytest.MarkDecorator:
+    """Runs a test for every entry of this file in every case that has its own."""
+    found = [
+        (case, n, entry) for case in CASES if (case.folder / file).exists() for n, entry in enumerate(case.json(file))
+    ]
+    return pytest.mark.parametrize(
+        ("case", "entry"), [(case, entry) for case, _, entry in found], ids=[f"{case.name}-{n}" for case, n, _ in found]
+    )
+
+
+def entries(file: str) -> list[Any]:
+    """Every entry of this file in the types' folders."""
+    return [
+        pytest.param(folder.name, entry, id=f"{folder.name}-{n}")
+        for folder in type_folders()
+        if folder.name in providers() and (folder / file).exists()
+        for n, entry in enumerate(json.loads((folder / file).read_bytes()))
+    ]
+
+
+def test_every_type_has_fixtures_and_every_folder_is_a_type() -> None:
+    """A provider without fixtures would pass everything below."""
+    with_cases = {case.folder.parent.name for case in CASES}
+    assert sorted(with_cases) == NAMES
+    assert [folder.name for folder in type_folders()] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_type_has_an_answer_and_a_stream(name: str) -> None:
+    """At least one case shows a finished answer, and one a streamed answer where the type streams."""
+    own = [case for case in CASES if case.folder.parent.name == name]
+    assert any(case.path("completion.json", "stream_completion.json") for case in own)
+    local = isinstance(providers()[name], LocalProvider)
+    assert local or any(case.path(*STREAMS) for case in own) or not providers()[name].capabilities.streaming
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_chat_is_a_request_of_the_sdk(case: Case) -> None:
+    """A fixture that no client could send would prove nothing."""
+    sdk_types.check_request(dict(case.call().body))
+
+
+@each("request.json", "exchange.json")
+def test_plain_request_is_golden(case: Case) -> None:
+    """The plain call asks exactly what the fixture says."""
+    assert_golden(case, "request.json", "exchange.json", stream=False)
+
+
+@each("stream_request.json", "stream_exchange.json")
+def test_streamed_request_is_golden(case: Case) -> None:
+    """The streamed call asks exactly what the fixture says."""
+    assert_golden(case, "stream_request.json", "stream_exchange.json", stream=True)
+
+
+def assert_golden(case: Case, single: str, several: str, *, stream: bool) -> None:
+    chat = case.call(stream=stream)
+    before = deepcopy(dict(chat.body))
+    steps = case.json(several) if case.path(several) else [{"answer": case.json(single)}]
+    asked = [without_response(step) for step in steps]
+    assert walk(case.provider.exchange(chat, case.credential), steps) == asked
+    assert dict(chat.body) == before, "the chat's body was changed"
+
+
+def walk(exchange: Exchange, steps: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What an exchange asks when it gets the responses of `steps`."""
+    asked = []
+    answers = iter(steps)
+    reply = None
+    try:
+        while True:
+            step = exchange.send(reply)
+            given_step = next(answers, {})
+            asked.append({"ask" if isinstance(step, Ask) else "answer": as_golden(step.request)})
+            reply = response(given_step.get("response", {})) if isinstance(step, Ask) else None
+    except StopIteration:
+        return asked
+
+
+def without_response(step: Mapping[str, Any]) -> dict[str, Any]:
+    return {kind: request for kind, request in step.items() if kind != "response"}
+
+
+@each_entry("exchange_errors.json")
+def test_a_failing_exchange_raises(case: Case, entry: Mapping[str, Any]) -> None:
+    """A side call that fails is classified like any other failure."""
+    exchange = case.provider.exchange(case.call(stream=True), case.credential)
+    with pytest.raises(UpstreamError) as caught:  # noqa: PT012  which call raises is the exchange's own business
+        next(exchange)
+        for reply in entry["responses"]:
+            assert not isinstance(exchange.send(response(reply)), Answer), "the exchange went on to its answer"
+    assert_raised(caught.value, entry)
+
+
+@each("response.json", "response.txt")
+def test_answer_is_mapped(case: Case) -> None:
+    """A whole answer becomes the chat completion of the fixture, valid for the SDK."""
+    path = case.path("response.json", "response.txt")
+    assert path is not None
+    completion = case.provider.parse_response(case.call(), path.read_bytes())
+    assert completion == case.json("completion.json")
+    sdk_types.check_completion(completion)
+
+
+@each_entry("broken_answers.json")
+def test_an_answer_that_is_none_is_refused(case: Case, entry: Mapping[str, Any]) -> None:
+    """Status 200 alone makes no answer."""
+    with pytest.raises(UpstreamError) as caught:
+        case.provider.parse_response(case.call(), response(entry).body)
+    assert_raised(caught.value, entry)
+
+
+@each(*STREAMS)
+def test_stream_is_mapped(case: Case) -> None:
+    """A streamed answer becomes the chunks of the fixture, and `raw` says what `data` says."""
+    chunks = case.mapped(case.stream_parts)
+    assert [chunk.data for chunk in chunks] == case.json("chunks.json")
+    for chunk in chunks:
+        assert chunk.raw is None or chunk_of(chunk.raw) == chunk.data
+
+
+def chunk_of(raw: bytes) -> Any:
+    (event,) = split_events(Framing.SSE, [raw])
+    return json.loads(event.data)
+
+
+@each(*STREAMS)
+def test_joined_stream_equals_the_answer(case: Case) -> None:
+    """A client gets the same answer streamed and whole."""
+    joined = join(case.mapped(case.stream_parts))
+    assert plain(joined) == plain(case.json("stream_completion.json") or case.json("completion.json"))
+    sdk_types.check_completion(joined)
+
+
+def plain(completion: Mapping[str, Any]) -> Any:
+    """Without the members that say nothing, which only one of the two forms may have."""
+    choices = [{**told(choice), "message": told(choice["message"])} for choice in completion["choices"]]
+    return {**told(completion), "choices": choices}
+
+
+def told(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None and value != []}
+
+
+@each(*STREAMS)
+def test_stream_keeps_its_promises(case: Case) -> None:
+    """One id and model, one role in front and one finish reason per choice, usage last."""
+    assert_promises(case.mapped(case.stream_parts))
+
+
+def assert_promises(chunks: list[Chunk]) -> None:
+    for chunk in chunks:
+        sdk_types.check_chunk(chunk.data)
+    for member in ("id", "model", "object"):
+        assert len({chunk.data[member] for chunk in chunks}) == 1, member
+    choices = [choice for chunk in chunks for choice in chunk.data["choices"]]
+    for index in {choice["index"] for choice in choices}:
+        own = [choice for choice in choices if choice["index"] == index]
+        assert [choice["delta"].get("role") for choice in own] == ["assistant"] + [None] * (len(own) - 1)
+        assert len([choice for choice in own if choice["finish_reason"]]) == 1
+        heard = [call["id"] for choice in own for call in choice["delta"].get("tool_calls") or () if call.get("id")]
+        assert len(heard) == len(set(heard)), "a tool call's id came twice"
+    for chunk in chunks[:-1]:
+        assert chunk.data["choices"], "a chunk without choices before the end"
+        assert chunk.data.get("usage") is None
+    assert bool(chunks[-1].data.get("usage")) == (chunks[-1].data["choices"] == [])
+
+
+@each("stream.sse", "stream.lines", "stream.raw")
+@given(data=st.data())
+def test_any_split_of_the_bytes_gives_the_same_chunks(case: Case, data: st.DataObject) -> None:
+    """Where the network cuts makes no difference; raw text may be cut into other pieces, never into other text."""
+    (body,) = case.stream_parts
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=12)))
+    pieces = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    found, expected = case.mapped(pieces), case.mapped([body])
+    if case.framing is Framing.RAW:
+        assert join(found) == join(expected)
+    else:
+        assert [(chunk.data, chunk.raw) for chunk in found] == [(chunk.data, chunk.raw) for chunk in expected]
+
+
+@each("stream.sse", "stream.lines", "stream.raw")
+def test_a_stream_cut_at_any_byte_invents_nothing(case: Case) -> None:
+    """A cut stream gives a prefix of the whole one, and raises unless every finish reason had come."""
+    (body,) = case.stream_parts
+    whole = case.mapped([body])
+    for length in range(len(body)):
+        assert_cut(case, [body[:length]], whole)
+
+
+@each("stream.ws.json")
+def test_a_socket_closed_after_any_message_invents_nothing(case: Case) -> None:
+    """The same for a WebSocket, which is cut between messages."""
+    messages = case.stream_parts
+    whole = case.mapped(messages)
+    for count in range(len(messages)):
+        assert_cut(case, messages[:count], whole)
+
+
+def assert_cut(case: Case, pieces: list[bytes], whole: list[Chunk]) -> None:
+    chunks: list[Chunk] = []
+    ended = False
+    try:
+        for chunk in map_stream(case.provider.stream_mapper(case.call(stream=True)), case.framing, pieces):
+            chunks.append(chunk)  # noqa: PERF402  what came before an error is wanted
+        ended = True
+    except UpstreamError:
+        pass
+    said = [chunk.data for chunk in chunks if chunk.data["choices"]]
+    expected = [chunk.data for chunk in whole if chunk.data["choices"]]
+    if case.framing is Framing.RAW:
+        assert text_of(expected).startswith(text_of(said))
+    else:
+        assert said == expected[: len(said)]
+    if ended:
+        assert finish_reasons(said) == finish_reasons(expected), "a cut stream looks complete"
+
+
+def text_of(chunks: list[Any]) -> str:
+    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+
+def finish_reasons(chunks: list[Any]) -> list[tuple[int, str]]:
+    return [
+        (choice["index"], choice["finish_reason"])
+        for chunk in chunks
+        for choice in chunk["choices"]
+        if choice["finish_reason"]
+    ]
+
+
+@each_entry("broken_streams.json")
+def test_a_broken_stream_raises(case: Case, entry: Mapping[str, Any]) -> None:
+    """An error event, or anything that is no event of the upstream's, is an error."""
+    mapper = case.provider.stream_mapper(case.call(stream=True))
+    with pytest.raises(UpstreamError) as caught:
+        list(map_stream(mapper, case.framing, parts(entry["stream"])))
+    assert_raised(caught.value, entry)
+
+
+@each_entry("refusals.json")
+def test_what_an_upstream_cannot_do_is_refused(case: Case, entry: Mapping[str, Any]) -> None:
+    """A 400 names the field; with drop_params the request goes without it."""
+    with pytest.raises(InvalidRequest) as caught:
+        list(asked(case, entry["request"], drop_params=False))
+    assert caught.value.param == entry["param"]
+    if entry.get("drops", True):
+        assert list(asked(case, entry["request"], drop_params=True))
+
+
+def asked(case: Case, changes: Mapping[str, Any], *, drop_params: bool) -> list[Any]:
+    chat = case.call(changes=changes, drop_params=drop_params)
+    if isinstance(case.provider, LocalProvider):
+        return list(case.provider.local_answer(chat))
+    return [next(case.provider.exchange(chat, case.credential))]
+
+
+@pytest.mark.parametrize(("name", "entry"), entries("errors.json"))
+def test_error_is_classified(name: str, entry: Mapping[str, Any]) -> None:
+    """Every error of the upstream has its place in the vocabulary."""
+    answer = response(entry)
+    assert_raised(providers()[name].parse_error(entry["status"], answer.headers, answer.body), entry)
+
+
+def assert_raised(error: UpstreamError, entry: Mapping[str, Any]) -> None:
+    assert error.message
+    found = raised(error)
+    assert {name: found[name] for name in found if name in entry} == {n: entry[n] for n in found if n in entry}
+    if "retry_after_s" not in entry:
+        assert error.retry_after_s is None
+
+
+GARBAGE = [b"", b"null", b"[]", b"{}", b"17", b'"text"', b"<html>no</html>", b'{"choices": []}', b'{"choices": [{}]}']
+GARBAGE += [b"\xff\xfe", b'{"choices": [{"message": null}]}', b'{"error": null}', b"[" * 2000]
+
+
+@pytest.mark.parametrize("body", GARBAGE, ids=lambda body: repr(body[:20]))
+@each("response.json")
+def test_garbage_is_no_answer(case: Case, body: bytes) -> None:
+    """Whatever stands between us and the upstream may answer 200."""
+    with pytest.raises(UpstreamError):
+        case.provider.parse_response(case.call(), body)
+
+
+@pytest.mark.parametrize("status", [200, 301, 400, 401, 403, 404, 418, 429, 500, 502, 503, 504, 520, 599])
+@pytest.mark.parametrize("name", NAMES)
+def test_any_body_of_any_status_is_an_error(name: str, status: int) -> None:
+    """`parse_error` itself never fails."""
+    provider = providers()[name]
+    if not isinstance(provider, LocalProvider):
+        for body in GARBAGE:
+            assert provider.parse_error(status, {}, body).message
+
+
+@each("stream.sse", "stream.lines", "stream.ws.json")
+def test_garbage_is_no_event(case: Case) -> None:
+    """An event that is not the upstream's ends the stream with an error."""
+    if (FOLDER / case.folder.parent.name / "garbage.json").exists():
+        return
+    for body in (b"<html>no</html>", b"\xff\xfe", b"17", b"[1]", b'{"truncated": '):
+        piece = body if case.framing is Framing.WEBSOCKET else b"data: " + body + b"\n\n"
+        mapper = case.provider.stream_mapper(case.call(stream=True))
+        with pytest.raises(UpstreamError):
+            list(map_stream(mapper, case.framing, [body + b"\n" if case.framing is Framing.LINES else piece]))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if (FOLDER / name / "models.json").exists()])
+def test_models_are_listed(name: str) -> None:
+    """The list call is golden and its answer gives the ids."""
+    provider = providers()[name]
+    fixture = json.loads((FOLDER / name / "models.json").read_bytes())
+    request = provider.models_request(settings(provider, fixture), credential(provider, fixture))
+    assert request is not None
+    assert as_golden(request) == fixture["request"]
+    assert provider.parse_models(response(fixture).body) == fixture["models"]
+    for body in GARBAGE[4:7]:
+        with pytest.raises(UpstreamError):
+            provider.parse_models(body)
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if isinstance(case.provider, LocalProvider)], ids=lambda c: c.name
+)
+def test_a_local_answer_is_golden(case: Case) -> None:
+    """A provider without an upstream keeps the same promises."""
+    assert isinstance(case.provider, LocalProvider)
+    for entry in case.json("local_errors.json") or ():
+        with pytest.raises(UpstreamError) as caught:
+            case.provider.local_answer(case.call(changes=entry["request"]))
+        assert_raised(caught.value, entry)
+    if case.path("chunks.json"):
+        chunks = list(case.provider.local_answer(case.call()))
+        assert [chunk.data for chunk in chunks] == case.json("chunks.json")
+        assert_promises(chunks)
+        assert join(chunks) == case.json("completion.json")
+
+
+def shows(capability: str, body: Mapping[str, Any]) -> bool:
+    """Whether a request uses a capability."""
+    if capability == "tools":
+        return bool(body.get("tools")) and any(message.get("tool_calls") for message in body["messages"])
+    if capability == "images":
+        contents = [message["content"] for message in body["messages"] if isinstance(message.get("content"), list)]
+        return any(part["type"] == "image_url" for content in contents for part in content)
+    if capability == "json_schema":
+        return (body.get("response_format") or {}).get("type") == "json_schema"
+    return "reasoning_effort" in body
+
+
+@pytest.mark.parametrize("capability", ["tools", "images", "json_schema", "reasoning"])
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_type_claims_is_shown(name: str, capability: str) -> None:
+    """The table of `penstock providers` is no promise without a case: its own, or one that it is like."""
+    provider = providers()[name]
+    own = [case for case in CASES if case.folder.parent.name == name]
+    if not getattr(provider.capabilities, capability) or isinstance(provider, LocalProvider):
+        return
+    likes = {case.chat.get("like", "").partition("/")[0] for case in own}
+    shown = [case for case in CASES if case.folder.parent.name in {name, *likes}]
+    assert any(shows(capability, case.chat["request"]) for case in shown)
