@@ -27,8 +27,8 @@ from worker.providers.contract import (
 from worker.providers.fields import refusal
 
 _ENDED: Final = (
-    " Qwen Code's free tier ended on 2026-04-15, and accounts without a plan are refused like this: use a DashScope API "
-    "key (provider type `dashscope`) or a Coding Plan key."
+    " Qwen Code's free tier ended on 2026-04-15, and accounts without a plan are refused like this: use a DashScope "
+    "API key (provider type `dashscope`) or a Coding Plan key."
 )
 _ROW: Final = Row(
     type_name="qwen-code",
