@@ -189,7 +189,7 @@ class Discovery:
         if self._failing.get(failure.provider) is failure.fault:
             return
         self._failing[failure.provider] = failure.fault
-        _log.warning("models not listed", provider=failure.provider, fault=failure.fault.value, reason=failure.message)
+        _log.warning("models not listed", provider=failure.provider, fault=failure.fault.value)
 
 
 def _field(provider: ProviderConfig) -> str:

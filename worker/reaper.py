@@ -63,4 +63,4 @@ async def _run_disposable(source: str) -> None:
         await child.wait()
         raise
     if status != 0:
-        _log.error("disposable worker died", source=source, status=status)
+        _log.error("disposable worker died", source=source, exit_status=status)

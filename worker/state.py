@@ -74,7 +74,7 @@ class WorkerState:
     def _use(self, loaded: Loaded) -> None:
         self._loaded, self.config = loaded, loaded.config
         self._discovery.use(loaded.config)
-        _log.info("configuration loaded", path=str(loaded.path), warnings=list(loaded.warnings))
+        _log.info("configuration loaded", file=str(loaded.path), warnings=list(loaded.warnings))
 
     def _keep(self, error: ConfigError) -> None:
         _log.error("configuration not loaded, the last one stays in use", problems=str(error))
