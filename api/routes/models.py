@@ -1,0 +1,36 @@
+"""GET /v1/models and /v1/models/{id}: what the caller's key may use."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from api.auth import authenticate
+from api.models import resolve_model
+from api.state import FrontState
+from shared.catalogue import ModelEntry
+
+router = APIRouter(prefix="/v1", tags=["models"])
+
+
+@router.get("/models", summary="List the models that your key may use")
+async def list_models(request: Request) -> dict[str, Any]:
+    front: FrontState = request.app.state.front
+    catalogue = front.catalogue.current
+    caller = authenticate(dict(request.headers.raw), catalogue)
+    assert catalogue is not None, "authenticate raises without one"
+    return {"object": "list", "data": [describe(entry) for entry in catalogue.visible_models(caller.policy)]}
+
+
+@router.get("/models/{model:path}", summary="Describe one model")
+async def retrieve_model(request: Request, model: str) -> dict[str, Any]:
+    """Ids may have slashes, as in `provider/model`."""
+    front: FrontState = request.app.state.front
+    catalogue = front.catalogue.current
+    caller = authenticate(dict(request.headers.raw), catalogue)
+    assert catalogue is not None, "authenticate raises without one"
+    return describe(resolve_model(model, caller, catalogue))
+
+
+def describe(entry: ModelEntry) -> dict[str, Any]:
+    """A model object as OpenAI's /v1/models has it. `created` is unix time, s."""
+    return {"id": entry.id, "object": "model", "created": entry.created, "owned_by": entry.owned_by}
