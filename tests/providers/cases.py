@@ -19,7 +19,7 @@ In a case's folder
                          instead of these where an upstream needs several calls: a list of {"ask": request, "response":
                          {"status"?, "headers"?, "body"}} and one {"answer": request}.
     exchange_errors.json [{"responses": [response, ...], "fault", "retry_after_s"?}]: the exchange must raise after the
-                         last of these responses.
+                         last of these responses; with none of them, at once.
     response.json, response.txt
                          a whole answer of the upstream, byte for byte.
     completion.json      the `chat.completion` that it is; also what the joined stream must equal.

@@ -28,7 +28,7 @@ from tests.providers.cases import (
 )
 from worker.faults import UpstreamError
 from worker.joining import join
-from worker.providers.contract import Answer, Ask, Chunk, Exchange, Framing, LocalProvider
+from worker.providers.contract import Answer, Ask, Chunk, Exchange, Framing, LocalProvider, Status
 from worker.providers.registry import providers
 
 CASES = cases()
@@ -73,8 +73,14 @@ def test_every_type_has_fixtures_and_every_folder_is_a_type() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_type_has_an_answer_and_a_stream(name: str) -> None:
-    """At least one case shows a finished answer, and one a streamed answer where the type streams."""
+    """At least one case shows a finished answer, and one a streamed answer where the type streams.
+
+    A type that is not offered shows how it refuses.
+    """
     own = [case for case in CASES if case.folder.parent.name == name]
+    if providers()[name].status is Status.NOT_OFFERED:
+        assert any(case.path("exchange_errors.json") for case in own)
+        return
     assert any(case.path("completion.json", "stream_completion.json") for case in own)
     local = isinstance(providers()[name], LocalProvider)
     assert local or any(case.path(*STREAMS) for case in own) or not providers()[name].capabilities.streaming
