@@ -1,6 +1,7 @@
 """One request that waits for its answer: its inbox, what the client has yet to be given, and its clocks."""
 
 import asyncio
+import time
 
 from api.inbox import Delivery, Inbox
 from shared.errors import GatewayError, Unavailable
@@ -17,6 +18,7 @@ class Pending:
         "_waiter",
         "acknowledged",
         "asked_at",
+        "born",
         "envelope",
         "failure",
         "heard_at",
@@ -32,6 +34,7 @@ class Pending:
         self.number = number
         self.rid = rid
         self.envelope: JobEnvelope | None = envelope
+        self.born = time.perf_counter()
         self.inbox = Inbox()
         self.sent = False  # an enqueue was written to Redis, whether or not it arrived
         self.heard_at = now  # the loop's clock, s: last sign that the request is alive

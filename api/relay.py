@@ -8,6 +8,7 @@ an error.
 import asyncio
 import secrets
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from api.inbox import Verdict
@@ -46,12 +47,16 @@ class Relay:
 
     # ---- requests
 
-    async def submit(self, envelope: JobEnvelope, policy: QueuePolicy) -> Pending:
-        """Registers the request, then enqueues it. Raises Unavailable when the queue is full or refuses."""
+    async def submit(self, envelope: Callable[[str], JobEnvelope], policy: QueuePolicy) -> Pending:
+        """Registers the request, then enqueues it; `envelope` makes its envelope from its rid.
+
+        Raises Unavailable when the queue is full or refuses.
+        """
         self._policy = policy
         self._refuse_in_outage()
         self._number += 1
-        pending = Pending(self._number, f"{self.front}.{self._number}", envelope, self._loop.time())
+        rid = f"{self.front}.{self._number}"
+        pending = Pending(self._number, rid, envelope(rid), self._loop.time())
         self.pending[pending.number] = pending
         try:
             await self._enqueue(pending)

@@ -1,10 +1,12 @@
 """Gives a client its answer: SSE for a stream, one JSON body otherwise, and the truth when it fails."""
 
+import time
 from typing import Any
 
 import orjson
 from starlette.types import Send
 
+from api.errors import error_headers
 from api.inbox import Delivery
 from api.pending import Pending
 from shared.catalogue import FrontPolicy
@@ -29,6 +31,7 @@ class Reply:
         self.about: dict[str, Any] = {}
         self.end: dict[str, Any] = {}
         self.error: GatewayError | None = None
+        self.first_content_at: float | None = None  # time.perf_counter()
         self._send = send
         self._headers = headers
         self._policy = policy
@@ -55,6 +58,7 @@ class Reply:
         events = []
         for kind, payload in deliveries:
             if kind == Kind.CHUNK:
+                self._note_content()
                 events.append(payload)
             elif kind == Kind.START:
                 self.about = payload
@@ -90,6 +94,7 @@ class Reply:
                 return False
             for kind, payload in deliveries:
                 if kind == Kind.RESULT:
+                    self._note_content()
                     parts.append(payload)
                 elif kind == Kind.START:
                     self.about = payload
@@ -100,6 +105,10 @@ class Reply:
                 elif kind == Kind.ERROR:
                     await self._fail(GatewayError.from_data(payload), [])
                     return True
+
+    def _note_content(self) -> None:
+        if self.first_content_at is None:
+            self.first_content_at = time.perf_counter()
 
     async def fail(self, error: GatewayError) -> None:
         """For what is refused before it is queued."""
@@ -112,8 +121,7 @@ class Reply:
         if self.status or events:
             await self._send_events([*events, b"data: %b\n\n" % body], last=True)
             return
-        if error.retry_after_s is not None:
-            self._headers.append((b"retry-after", b"%d" % max(1, -(-error.retry_after_s // 1))))
+        self._headers += [(name.encode(), value.encode()) for name, value in error_headers(error).items()]
         await self._send_json(error.status, body)
 
     async def _send_json(self, status: int, body: bytes) -> None:

@@ -1,0 +1,49 @@
+"""Builds and runs one front process: one uvicorn, one event loop."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from api.app import create_app
+from api.server import Server
+from api.settings import ApiSettings
+from api.state import FrontState
+from shared.telemetry import configure_logging
+
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The process' exit status."""
+    options = _parse(argv)
+    configure_logging(options.log_level, service="api")
+    settings = ApiSettings(
+        redis_url=os.environ.get("PENSTOCK_REDIS_URL", DEFAULT_REDIS_URL),
+        host=options.host,
+        port=options.port,
+        fd=options.fd,
+        forwarded_allow_ips=os.environ.get("PENSTOCK_FORWARDED_ALLOW_IPS", "127.0.0.1"),
+    )
+    uvloop.run(_serve(settings))
+    return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="penstock api", description="Runs one front.")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8080, help="the port to listen on (default: 8080)")
+    parser.add_argument("--fd", type=int, help="an inherited listening socket, instead of host and port")
+    parser.add_argument("--log-level", default=os.environ.get("PENSTOCK_LOG_LEVEL", "info"))
+    return parser.parse_args(argv)
+
+
+async def _serve(settings: ApiSettings) -> None:
+    state = FrontState(settings)
+    await Server(create_app(state), state).serve()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""uvicorn, stopping in a way that loses no request: nginx does not send a POST again when a listener has gone."""
+
+import asyncio
+import resource
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.state import FrontState
+from shared.errors import Unavailable
+
+_KEPT_ALIVE_S = 75  # longer than nginx keeps its side, so that the side that sends is the one that closes
+
+
+class Server(uvicorn.Server):
+    """On SIGTERM: serves on for `closing_s` with `Connection: close`, then stops listening and lets streams finish.
+
+    Streams that still run after `drain_s` end with an error that says so. A second signal ends at once.
+    """
+
+    def __init__(self, app: FastAPI, state: FrontState) -> None:
+        settings = state.settings
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                fd=settings.fd,
+                loop="none",
+                http="httptools",
+                ws="none",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                forwarded_allow_ips=settings.forwarded_allow_ips,
+                timeout_keep_alive=_KEPT_ALIVE_S,
+                backlog=4096,
+            )
+        )
+        self._state = state
+        self._loop = asyncio.get_running_loop()
+        raise_file_limit()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self._state.draining:
+            self.should_exit = self.force_exit = True
+            return
+        self._state.draining = True
+        self._loop.call_soon_threadsafe(self._begin_closing)
+
+    def _begin_closing(self) -> None:
+        settings = self._state.settings
+        self._loop.call_later(settings.closing_s, self._stop_listening)
+        self._loop.call_later(settings.drain_s, self._end_streams)
+
+    def _stop_listening(self) -> None:
+        self.should_exit = True
+
+    def _end_streams(self) -> None:
+        for pending in self._state.relay.pending.values():
+            pending.fail(Unavailable("The gateway was stopped before the answer was complete. Send the request again."))
+
+
+def raise_file_limit() -> None:
+    """Each client, and each upstream call, is an open file; the usual limit of 1024 is soon used up."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

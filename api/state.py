@@ -1,0 +1,41 @@
+"""What the routes of one front share."""
+
+import asyncio
+from typing import cast
+
+from starlette.requests import Request
+
+from api.catalogue import CatalogueCache
+from api.clocks import Clocks
+from api.relay import Relay
+from api.settings import ApiSettings
+from shared.bus import Bus
+
+
+class FrontState:
+    """Made once the event loop runs; `start` before the first request, `stop` after the last."""
+
+    def __init__(self, settings: ApiSettings) -> None:
+        self.settings = settings
+        self.draining = False
+        self.bus = Bus(settings.redis_url)
+        self.relay = Relay(self.bus)
+        self.catalogue = CatalogueCache(self.bus)
+        self._clocks = Clocks(self.bus, self.relay)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        await self.bus.start()
+        self._tasks = [asyncio.create_task(self.catalogue.run()), asyncio.create_task(self._clocks.run())]
+
+    async def stop(self) -> None:
+        """Tells workers what has arrived, then leaves."""
+        self.relay.send_acknowledgements()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.bus.close()
+
+
+def front_state(request: Request) -> FrontState:
+    return cast("FrontState", request.app.state.front)
