@@ -4,15 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
-import structlog
 from watchfiles import awatch
 
 from worker.config.loading import Loaded, load
 from worker.config.problems import ConfigError
 
-_LOOK_ANYWAY_MS = 5000
-"""Network file systems and some bind mounts tell nothing of a change."""
-_log = structlog.get_logger()
+# Network file systems and some bind mounts tell nothing of a change.
+_LOOK_ANYWAY_S = 5.0
 
 _Signature = tuple[int, int, int] | None
 
@@ -22,8 +20,11 @@ async def watch(
     environ: Mapping[str, str],
     on_loaded: Callable[[Loaded], None],
     on_broken: Callable[[ConfigError], None],
+    *,
+    look_anyway_s: float = _LOOK_ANYWAY_S,
 ) -> None:
-    """Until cancelled: calls `on_loaded` with each new state of `loaded.path`, `on_broken` with what is wrong with it.
+    """Until cancelled: calls `on_loaded` with each new state of `loaded.path`, `on_broken` with what is wrong with it,
+    also when it is `on_loaded` that raises ConfigError.
 
     Sees a file that is edited in place or renamed over, and a symbolic link, or a folder's link on the way to it, that
     is pointed elsewhere. Returns at once if the configuration came from no file.
@@ -33,13 +34,13 @@ async def watch(
     last = _signature(loaded.path)
     if last is None or last[0] != loaded.generation:
         await _reload(loaded.path, environ, on_loaded, on_broken)
-    async for signature in _signatures(loaded.path):
+    async for signature in _signatures(loaded.path, look_anyway_s):
         if signature != last:
             last = signature
             await _reload(loaded.path, environ, on_loaded, on_broken)
 
 
-async def _signatures(path: Path) -> AsyncIterator[_Signature]:
+async def _signatures(path: Path, look_anyway_s: float) -> AsyncIterator[_Signature]:
     """The file's signature after whatever happened in the folders on which it depends."""
     while True:
         folders = _folders(path)
@@ -48,7 +49,7 @@ async def _signatures(path: Path) -> AsyncIterator[_Signature]:
             watch_filter=None,
             recursive=False,
             debounce=200,
-            rust_timeout=_LOOK_ANYWAY_MS,
+            rust_timeout=int(look_anyway_s * 1000),
             yield_on_timeout=True,
             ignore_permission_denied=True,
         )
@@ -79,12 +80,6 @@ async def _reload(
     on_broken: Callable[[ConfigError], None],
 ) -> None:
     try:
-        loaded = await asyncio.to_thread(load, path, environ)
+        on_loaded(await asyncio.to_thread(load, path, environ))
     except ConfigError as error:
-        _log.error(
-            "configuration kept", file=str(path), problems=[problem.told(path.name) for problem in error.problems]
-        )
         on_broken(error)
-    else:
-        _log.info("configuration reloaded", file=str(path), warnings=list(loaded.warnings))
-        on_loaded(loaded)
