@@ -22,7 +22,7 @@ if alive and stored[2] ~= fingerprint and generation <= stored[1] then
 end
 if body == '' then return {'wanted'} end
 -- Beyond the clock too, so that it grows even when Redis lost the last one.
-local version = math.max((tonumber(stored[6]) or 0) + 1, now)
+local version = math.max((tonumber(stored[6]) or 0) + 1, clock[1] * 1000000 + clock[2])
 version = string.format('%.0f', version)
 redis.call('HSET', key, 'version', version, 'generation', generation, 'hash', fingerprint, 'revision', revision,
   'key_id', key_id, 'body', body, 'seen_ms', now)

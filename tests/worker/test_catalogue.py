@@ -168,7 +168,7 @@ async def test_a_worker_with_another_secret_does_not_start(one: Worker, two: Wor
     assert (await one.catalogue()).sealing_key_id == SECRETS.key_id
 
 
-async def test_a_fingerprint_covers_what_fronts_do_not_see(one: Worker) -> None:
+def test_a_fingerprint_covers_what_fronts_do_not_see() -> None:
     provider = {"name": "o", "type": "openai", "credentials": [{"api_key": "one"}]}
     other = {**provider, "credentials": [{"api_key": "two"}]}
     first, second = offer(1, providers=[provider]), offer(1, providers=[other])
@@ -178,7 +178,7 @@ async def test_a_fingerprint_covers_what_fronts_do_not_see(one: Worker) -> None:
     assert first.fingerprint != offer(1, providers=[provider], secrets=Secrets(bytes([1] * 32))).fingerprint
 
 
-async def test_it_is_published_at_the_memory_limit(redis_url: str, one: Worker) -> None:
+async def test_it_is_published_at_the_memory_limit(one: Worker) -> None:
     await one.bus.command("CONFIG", "SET", "maxmemory", "1")
     try:
         assert await one.tick(offer(1)) is Standing.CURRENT

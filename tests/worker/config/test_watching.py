@@ -33,6 +33,10 @@ def watched_folders() -> int:
     return found
 
 
+def folders_of(path: Path) -> int:
+    return len({path.parent, path.resolve().parent})
+
+
 def await_watch(folders: int) -> None:
     while watched_folders() < folders:
         time.sleep(0.01)
@@ -44,7 +48,7 @@ async def watched(path: Path) -> AsyncIterator[Seen]:
     seen: Seen = asyncio.Queue()
     loaded, before = load(path, {}), watched_folders()
     task = asyncio.create_task(watch(loaded, {}, seen.put_nowait, seen.put_nowait, look_anyway_s=3600))
-    await asyncio.to_thread(await_watch, before + len({path.parent, path.resolve().parent}))
+    await asyncio.to_thread(await_watch, before + folders_of(path))
     try:
         yield seen
     finally:
