@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from typing import Final
 
 import msgpack
@@ -29,7 +30,7 @@ class CatalogueCache:
         self._catalogue: Catalogue | None = None
         self._version = b""
         self._unreadable = b""
-        self._seen_at = 0.0  # the loop's clock, s
+        self._seen_at = 0.0  # time.monotonic()
         self._news = asyncio.Event()
         bus.subscribe(CATALOGUE_NEWS, lambda _: self._news.set())
         bus.on_up.append(lambda _: self._news.set())
@@ -37,7 +38,7 @@ class CatalogueCache:
     @property
     def current(self) -> Catalogue | None:
         """None before the first and when the last one is too old to be trusted with keys."""
-        if asyncio.get_running_loop().time() - self._seen_at > self._kept_s:
+        if time.monotonic() - self._seen_at > self._kept_s:
             return None
         return self._catalogue
 
@@ -61,7 +62,7 @@ class CatalogueCache:
             version, body = await self._bus.command("HMGET", CATALOGUE, "version", "body")
             self._read(version, body)
         if version is not None and version == self._version and version != self._unreadable:
-            self._seen_at = asyncio.get_running_loop().time()
+            self._seen_at = time.monotonic()
 
     def _read(self, version: bytes | None, body: bytes | None) -> None:
         if version is None or body is None:

@@ -12,6 +12,7 @@ from shared.catalogue import ModelEntry
 router = APIRouter(prefix="/v1", tags=["models"])
 
 
+@router.get("/models/", include_in_schema=False)
 @router.get("/models", summary="List the models that your key may use")
 async def list_models(request: Request) -> dict[str, Any]:
     front: FrontState = request.app.state.front
