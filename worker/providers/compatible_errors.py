@@ -178,9 +178,9 @@ def retry_after(headers: Mapping[str, str], status: int = 429) -> float | None:
     """Seconds to wait: `retry-after-ms`, `retry-after` (seconds, or a date, set against the answer's own `date`), and
     for 429 the reset of whichever `x-ratelimit-*` counter stands at zero.
     """
-    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+    for name, per_s in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
-            return max(0.0, float(headers[name]) * unit_s)
+            return max(0.0, float(headers[name]) / per_s)
         except (KeyError, ValueError):
             continue
     if "retry-after" in headers:

@@ -1,0 +1,40 @@
+"""Our requests to Azure beside those of the official client."""
+
+import json
+
+import httpx
+import openai
+import pytest
+
+from tests.providers.cases import FOLDER, Case
+
+
+@pytest.mark.parametrize("name", ["dated", "old"])
+def test_the_dated_style_asks_what_the_official_client_asks(name: str) -> None:
+    """Same URL, same body but for the model, which the dated style has in its URL, and the way to log in."""
+    case = Case(FOLDER / "azure-openai" / name)
+    ours, theirs = case.json("request.json"), asked_by_official_client(case)
+    assert ours["url"] == str(theirs.url)
+    body = json.loads(theirs.content)
+    assert body.pop("model") == case.call().model
+    assert ours["body"] == body
+    for header in ("api-key", "authorization"):
+        assert ours["headers"].get(header) == theirs.headers.get(header)
+
+
+def asked_by_official_client(case: Case) -> httpx.Request:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json=case.json("completion.json"))
+
+    with openai.AzureOpenAI(
+        azure_endpoint=case.call().settings.base_url.removesuffix("/openai/v1"),
+        api_version=case.chat["options"]["api_version"],
+        http_client=httpx.Client(transport=httpx.MockTransport(answer)),
+        api_key=case.credential.values.get("api_key"),
+        azure_ad_token=case.credential.values.get("token"),
+    ) as client:
+        client.chat.completions.create(**{**case.chat["request"], "model": case.call().model})
+    return asked[0]

@@ -1,0 +1,167 @@
+"""Azure OpenAI (Microsoft Foundry): OpenAI's dialect at a resource of one's own, with content filter annotations.
+
+Two request styles: `v1` (no api-version, `model` is the deployment) and the dated one (the deployment is in the URL).
+Sources: learn.microsoft.com (API version lifecycle, content streaming, error pages), azure.py of the openai package.
+Neither style can list deployments: both model lists name the base models of a region, so deployments are configured.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final, Literal
+from urllib.parse import quote
+
+import orjson
+
+from worker.faults import Fault
+from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
+from worker.providers.compatible_rows import Row
+from worker.providers.compatible_stream import ChunkMapper
+from worker.providers.contract import (
+    ChatCall,
+    Chunk,
+    Credential,
+    CredentialField,
+    Event,
+    JsonObject,
+    Options,
+    Settings,
+    StreamMapper,
+    UpstreamRequest,
+)
+
+_OF_CHUNK: Final = ("prompt_filter_results", "prompt_annotations")
+_OF_CHOICE: Final = ("content_filter_results", "content_filter_offsets", "content_filter_result")
+# The first api-version that knows stream_options.
+_USAGE_SINCE: Final = "2024-09"
+
+
+class AzureOptions(CompatibleOptions):
+    """`api_version` chooses the dated style, for example 2024-10-21; without it requests go the v1 way.
+
+    `annotations`: whether answers keep `prompt_filter_results` and `content_filter_results`.
+    """
+
+    api_version: str | None = None
+    annotations: Literal["strip", "keep"] = "strip"
+
+
+class AzureOpenAI(CompatibleProvider):
+    options: ClassVar[type[Options]] = AzureOptions
+
+    def __init__(self) -> None:
+        super().__init__(
+            Row(
+                type_name="azure-openai",
+                title="Azure OpenAI",
+                key_page="the resource's Keys and Endpoint page, or an Entra ID token, which lives about an hour",
+                note="base_url is the resource's endpoint; a model is the name of a deployment, listed in models.",
+                developer_role=True,
+                codes={
+                    "DeploymentNotFound": Fault.MODEL_NOT_FOUND,
+                    "404 404": Fault.UPSTREAM_FAULT,  # a wrong path or api-version: the operator's, not the caller's
+                    "OperationNotSupported": Fault.INVALID_REQUEST,
+                    "string_above_max_length": Fault.CONTEXT_TOO_LONG,
+                    "ResponsibleAIPolicyViolation": Fault.CONTENT_FILTERED,
+                    "PermissionDenied": Fault.PERMISSION_DENIED,
+                    "RateLimitReached": Fault.RATE_LIMITED,
+                    "Timeout": Fault.TIMED_OUT,
+                },
+            )
+        )
+        self.credential_fields = (
+            CredentialField("api_key", required=False, help="sent as api-key"),
+            CredentialField("token", required=False, help="an Entra ID access token, sent as Bearer"),
+        )
+
+    def url(self, settings: Settings, model: str) -> str:
+        endpoint = settings.base_url.removesuffix("/v1").removesuffix("/openai")
+        version = _options(settings).api_version
+        if version is None:
+            return f"{endpoint}/openai/v1/chat/completions"
+        deployment = quote(model, safe="")
+        return f"{endpoint}/openai/deployments/{deployment}/chat/completions?api-version={quote(version, safe='')}"
+
+    def headers(self, settings: Settings, credential: Credential) -> tuple[tuple[str, str], ...]:
+        values = credential.values
+        named = ("api-key", values["api_key"]) if values.get("api_key") else None
+        if values.get("token"):
+            named = ("authorization", f"Bearer {values['token']}")
+        return (("content-type", "application/json"), *((named,) if named else ()), *_options(settings).headers.items())
+
+    def body(self, chat: ChatCall) -> JsonObject:
+        body = super().body(chat)
+        version = _options(chat.settings).api_version
+        if version is not None:
+            del body["model"]
+            if version < _USAGE_SINCE:
+                body.pop("stream_options", None)
+        return body
+
+    def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
+        return None
+
+    def tidy_completion(self, data: JsonObject, chat: ChatCall) -> JsonObject:
+        completion = super().tidy_completion(data, chat)
+        if _options(chat.settings).annotations == "strip":
+            _strip(completion)
+        return completion
+
+    def stream_mapper(self, chat: ChatCall) -> StreamMapper:
+        instead = shown(chat, self.rewrite(chat.settings))
+        mapper = ChunkMapper(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
+        return AnnotatedMapper(mapper, keep=_options(chat.settings).annotations == "keep")
+
+
+class AnnotatedMapper:
+    """Takes Azure's filter annotations out of a stream, or keeps those that stand beside content.
+
+    With asynchronous filtering some come in frames of their own, even after the finish reason: these are dropped, as
+    is what the first frame says of the prompt unless it is kept, on the next chunk.
+    """
+
+    def __init__(self, mapper: ChunkMapper, *, keep: bool) -> None:
+        self.ended = False
+        self._mapper = mapper
+        self._keep = keep
+        self._of_prompt: JsonObject = {}
+
+    def feed(self, event: Event) -> Sequence[Chunk]:
+        chunks = self._mapper.feed(event)
+        self.ended = self._mapper.ended
+        if b"_filter_" not in event.data and b"prompt_annotations" not in event.data and not self._of_prompt:
+            return chunks
+        if not self._keep:
+            return [chunk for chunk in map(_stripped, chunks) if chunk is not None]
+        if not chunks:
+            data = orjson.loads(event.data)
+            self._of_prompt |= {name: data[name] for name in _OF_CHUNK if name in data}
+        for chunk in chunks[:1]:
+            if self._of_prompt:
+                chunk.data |= self._of_prompt
+                chunk.raw, self._of_prompt = None, {}
+        return chunks
+
+    def finish(self) -> Sequence[Chunk]:
+        return self._mapper.finish()
+
+
+def _options(settings: Settings) -> AzureOptions:
+    assert isinstance(settings.options, AzureOptions)
+    return settings.options
+
+
+def _strip(data: JsonObject) -> None:
+    for name in _OF_CHUNK:
+        data.pop(name, None)
+    for choice in data["choices"]:
+        for name in _OF_CHOICE:
+            choice.pop(name, None)
+
+
+def _stripped(chunk: Chunk) -> Chunk | None:
+    """The chunk without annotations; None if it was nothing else."""
+    _strip(chunk.data)
+    said = [choice for choice in chunk.data["choices"] if choice["delta"] or choice["finish_reason"]]
+    return Chunk(chunk.data) if said or chunk.data.get("usage") else None
+
+
+PROVIDERS: Final = (AzureOpenAI(),)
