@@ -2,7 +2,7 @@
 
 import json
 
-import httpx
+import httpx2
 import openai
 import pytest
 
@@ -22,17 +22,17 @@ def test_the_dated_style_asks_what_the_official_client_asks(name: str) -> None:
         assert ours["headers"].get(header) == theirs.headers.get(header)
 
 
-def asked_by_official_client(case: Case) -> httpx.Request:
-    asked: list[httpx.Request] = []
+def asked_by_official_client(case: Case) -> httpx2.Request:
+    asked: list[httpx2.Request] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def answer(request: httpx2.Request) -> httpx2.Response:
         asked.append(request)
-        return httpx.Response(200, json=case.json("completion.json"))
+        return httpx2.Response(200, json=case.json("completion.json"))
 
     with openai.AzureOpenAI(
         azure_endpoint=case.call().settings.base_url.removesuffix("/openai/v1"),
         api_version=case.chat["options"]["api_version"],
-        http_client=httpx.Client(transport=httpx.MockTransport(answer)),
+        http_client=httpx2.Client(transport=httpx2.MockTransport(answer)),
         api_key=case.credential.values.get("api_key"),
         azure_ad_token=case.credential.values.get("token"),
     ) as client:
