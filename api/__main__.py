@@ -11,6 +11,7 @@ from api.app import create_app
 from api.server import Server
 from api.settings import ApiSettings
 from api.state import FrontState
+from shared.metrics_server import FRONT_PORT, MetricsError, start_metrics_server
 from shared.telemetry import configure_logging
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
@@ -27,7 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         fd=options.fd,
         forwarded_allow_ips=os.environ.get("PENSTOCK_FORWARDED_ALLOW_IPS", "127.0.0.1"),
     )
-    uvloop.run(_serve(settings))
+    try:
+        uvloop.run(_serve(settings))
+    except MetricsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     return 0
 
 
@@ -42,6 +47,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 async def _serve(settings: ApiSettings) -> None:
     state = FrontState(settings)
+    start_metrics_server(state.registry, os.environ, default_port=FRONT_PORT)
     await Server(create_app(state), state).serve()
 
 

@@ -7,9 +7,11 @@ from starlette.requests import Request
 
 from api.catalogue import CatalogueCache
 from api.clocks import Clocks
+from api.metrics import FrontCollector, FrontMetrics
 from api.relay import Relay
 from api.settings import ApiSettings
 from shared.bus import Bus
+from shared.metrics_server import new_registry
 
 
 class FrontState:
@@ -21,6 +23,9 @@ class FrontState:
         self.bus = Bus(settings.redis_url)
         self.relay = Relay(self.bus)
         self.catalogue = CatalogueCache(self.bus)
+        self.registry = new_registry()
+        self.metrics = FrontMetrics(self.registry, self.catalogue)
+        self.registry.register(FrontCollector(self.relay, self.bus, self.catalogue, lambda: self.draining))
         self._clocks = Clocks(self.bus, self.relay)
         self._tasks: list[asyncio.Task[None]] = []
 

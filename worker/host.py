@@ -46,7 +46,7 @@ class Host(Worker):
         self.publisher = Publisher(bus, self.worker, self._cancel)
         self.lease = Lease(bus, self.worker, self.jobs)
         self._bus = bus
-        self._reaper = Reaper(bus)
+        self.reaper = Reaper(bus)
         self._waker = Waker(url)
         self._source = source
         self._drain_s = drain_s
@@ -85,7 +85,7 @@ class Host(Worker):
         for job in list(self.jobs.values()):
             job.cancel("the worker ends")
         await asyncio.gather(*(job.task for job in list(self.jobs.values()) if job.task), return_exceptions=True)
-        await self._reaper.close()
+        await self.reaper.close()
         if self.on_shutdown:
             await self.on_shutdown(self.ctx)
         await self.lease.resign()
@@ -111,7 +111,7 @@ class Host(Worker):
                 if turn % 2:
                     await self.lease.renew()
                     await self.publisher.send_beacons()
-                await self._reaper.reap()
+                await self.reaper.reap()
             await asyncio.sleep(0.5)
 
     # ---- claiming

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from collections import Counter
 
 import structlog
 
@@ -20,6 +21,7 @@ class Reaper:
     """Every worker has one; Redis lets one of them do the work in each half second."""
 
     def __init__(self, bus: Bus) -> None:
+        self.buried: Counter[str] = Counter()  # "worker" and "front", for the metrics
         self._bus = bus
         self._children: dict[str, set[asyncio.Task[None]]] = {"suspects": set(), "solo": set()}
 
@@ -29,6 +31,7 @@ class Reaper:
         if not found:
             return
         workers, fronts, suspects, solo, start = found
+        self.buried += Counter(worker=workers, front=fronts)
         if workers or fronts:
             _log.warning("buried", workers=workers, fronts=fronts, suspects=suspects, solo=solo)
         if start:

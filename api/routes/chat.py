@@ -46,6 +46,7 @@ class ChatCompletions:
         finally:
             _complete(record, reply, began)
             log_request(record)
+            self._state.metrics.observe(record)
 
     async def _answer(
         self,
