@@ -1,0 +1,63 @@
+"""Fronts' and workers' metrics with a catalogue, and without Redis: nothing here needs one."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from api.catalogue import CatalogueCache
+from api.metrics import FrontCollector, FrontMetrics
+from api.record import RequestRecord
+from api.relay import Relay
+from shared.bus import Bus
+from shared.catalogue import Catalogue, ModelEntry
+from shared.metrics_server import new_registry
+
+CATALOGUE = Catalogue(1, models=(ModelEntry("gpt-4o"), ModelEntry("kimi-k2")), patterns=("claude-*",))
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    registry: CollectorRegistry
+    metrics: FrontMetrics
+    relay: Relay
+    catalogue: CatalogueCache
+
+    def adopt(self, catalogue: Catalogue) -> None:
+        """As if it had just been read from Redis."""
+        self.catalogue._catalogue = catalogue
+        self.catalogue._seen_at = time.monotonic()
+
+
+@pytest.fixture
+async def front() -> AsyncIterator[Front]:
+    bus = Bus("redis://127.0.0.1:1/0")
+    registry, relay, catalogue = new_registry(), Relay(bus), CatalogueCache(bus)
+    metrics = FrontMetrics(registry, catalogue)
+    registry.register(FrontCollector(relay, bus, catalogue, lambda: False))
+    made = Front(registry, metrics, relay, catalogue)
+    made.adopt(CATALOGUE)
+    yield made
+    await bus.close()
+
+
+@pytest.fixture
+def record() -> RequestRecord:
+    """An answered request."""
+    return RequestRecord(
+        "req_1",
+        "127.0.0.1",
+        "POST",
+        "/v1/chat/completions",
+        status=200,
+        model="gpt-4o",
+        provider="openai-eu",
+        attempts=1,
+        queue_wait_s=0.003,
+        time_to_first_token_s=0.4,
+        duration_s=2.5,
+        input_tokens=11,
+        output_tokens=7,
+    )
