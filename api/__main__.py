@@ -12,7 +12,7 @@ from api.server import Server
 from api.settings import ApiSettings
 from api.state import FrontState
 from shared.metrics_server import FRONT_PORT, MetricsError, start_metrics_server
-from shared.telemetry import configure_logging
+from shared.telemetry import LogLevelError, configure_logging
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 
@@ -20,7 +20,6 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 def main(argv: Sequence[str] | None = None) -> int:
     """The process' exit status."""
     options = _parse(argv)
-    configure_logging(options.log_level, service="api")
     settings = ApiSettings(
         redis_url=os.environ.get("PENSTOCK_REDIS_URL", DEFAULT_REDIS_URL),
         host=options.host,
@@ -29,8 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         forwarded_allow_ips=os.environ.get("PENSTOCK_FORWARDED_ALLOW_IPS", "127.0.0.1"),
     )
     try:
+        configure_logging(options.log_level, service="api")
         uvloop.run(_serve(settings))
-    except MetricsError as error:
+    except (LogLevelError, MetricsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

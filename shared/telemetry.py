@@ -57,14 +57,18 @@ _OPENINGS: Final = (
 _log = structlog.get_logger()
 
 
+class LogLevelError(Exception):
+    """Not one of LEVELS; the message lists them."""
+
+
 def configure_logging(level: str, *, service: str) -> None:
     """Sets up the whole process: structlog, the standard library's logging, uncaught exceptions.
 
-    `service` ("api", "worker", ...) names the process in each line. Raises ValueError for a level that is not one of
+    `service` ("api", "worker", ...) names the process in each line. Raises LogLevelError for a level that is not one of
     LEVELS.
     """
     if level.lower() not in LEVELS:
-        raise ValueError(f"{level!r} is no log level; choose one of {', '.join(LEVELS)}")
+        raise LogLevelError(f"{level!r} is no log level; choose one of {', '.join(LEVELS)}")
     threshold = logging.getLevelNamesMapping()[level.upper()]
     identity = {"service.name": f"penstock-{service}", "process.pid": os.getpid()}
     people = sys.stderr.isatty()

@@ -13,10 +13,13 @@ import uvloop
 from arq.worker import func
 
 from shared.bus import Bus
+from shared.metrics_server import WORKER_PORT, MetricsError, new_registry, start_metrics_server
+from shared.telemetry import LogLevelError, configure_logging
 from worker.chat import run_chat
 from worker.config.loading import Loaded, find_config, load
 from worker.config.problems import ConfigError
 from worker.host import Host
+from worker.metrics import WorkerCollector, WorkerMetrics
 from worker.secrets import Secrets, SecretsError, load_secrets
 from worker.state import WorkerState
 
@@ -28,16 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The process' exit status: 0 after a drain, 2 for a configuration that cannot be used."""
     options = _parse(argv)
     try:
+        configure_logging(options.log_level, service="worker")
         loaded = load(find_config(options.config, os.environ, Path.cwd()), os.environ)
         if loaded.path is not None:  # disposable processes inherit it
             os.environ["PENSTOCK_CONFIG"] = str(loaded.path.absolute())
         secrets = load_secrets(os.environ)
-    except (ConfigError, SecretsError) as error:
+    except (ConfigError, SecretsError, LogLevelError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     try:
         uvloop.run(_run(options.source, loaded, secrets))
-    except SecretsError as error:
+    except (SecretsError, MetricsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
@@ -54,6 +58,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default="queue",
         help="what to take: the queue, or what dead workers left, and then end",
     )
+    parser.add_argument("--log-level", default=os.environ.get("PENSTOCK_LOG_LEVEL", "info"))
     return parser.parse_args(argv)
 
 
@@ -66,7 +71,9 @@ def redis_url(loaded: Loaded) -> str:
 async def _run(source: str, loaded: Loaded, secrets: Secrets) -> None:
     url = redis_url(loaded)
     bus = Bus(url)
-    state = WorkerState(bus, loaded, secrets, os.environ)
+    registry = new_registry()
+    metrics = WorkerMetrics(registry)
+    state = WorkerState(bus, loaded, secrets, os.environ, metrics)
 
     async def open_state(_: dict[Any, Any]) -> None:
         await state.open()
@@ -84,6 +91,8 @@ async def _run(source: str, loaded: Loaded, secrets: Secrets) -> None:
         drain_s=loaded.config.worker.drain_s,
         source=source,
     )
+    registry.register(WorkerCollector(host, bus, metrics))
+    start_metrics_server(registry, os.environ, default_port=WORKER_PORT)
     host.on_startup, host.on_shutdown = open_state, close_state
     try:
         await host.async_run()

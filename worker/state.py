@@ -13,6 +13,7 @@ from worker.config.problems import ConfigError
 from worker.config.schema import Config, ProviderConfig
 from worker.config.watching import watch
 from worker.discovery import Discovery
+from worker.metrics import WorkerMetrics
 from worker.secrets import Secrets
 from worker.upstream import Upstream
 
@@ -22,20 +23,26 @@ _log = structlog.get_logger()
 class WorkerState:
     """`config` is replaced as a whole when the file is edited; a request keeps the one it began with."""
 
-    def __init__(self, bus: Bus, loaded: Loaded, secrets: Secrets, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, bus: Bus, loaded: Loaded, secrets: Secrets, environ: Mapping[str, str], metrics: WorkerMetrics
+    ) -> None:
         self.config: Config = loaded.config
         self.secrets = secrets
+        self.metrics = metrics
         self.upstream = Upstream()
         self._bus = bus
         self._loaded = loaded
         self._environ = environ
-        self._discovery = Discovery(bus, self.upstream.fetch)
-        self._catalogue = CataloguePublisher(bus)
+        self._discovery = Discovery(
+            bus, self.upstream.fetch, on_failure=lambda found: metrics.not_listed(found.provider, found.fault)
+        )
+        self._catalogue = CataloguePublisher(bus, metrics.stands)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Once the bus is up. Raises SecretsError if living workers have another secret."""
         self._discovery.use(self.config)
+        self.metrics.configured(self._loaded.generation)
         self._offer()
         await self._catalogue.publish_now()
         self._tasks = [
@@ -69,12 +76,16 @@ class WorkerState:
         names = [name for provider in self.config.providers for name in self.models(provider)]
         prefixed = [f"{p.label}/{name}" for p in self.config.providers for name in self.models(p)]
         entries = [ModelEntry(name) for name in dict.fromkeys([*names, *prefixed])]
-        self._catalogue.offer(make_offer(self._loaded, self.secrets, entries, (), self._discovery.revision))
+        self._catalogue.offer(
+            make_offer(self._loaded, self.secrets, entries, [n for n in names if "*" in n], self._discovery.revision)
+        )
 
     def _use(self, loaded: Loaded) -> None:
         self._loaded, self.config = loaded, loaded.config
         self._discovery.use(loaded.config)
+        self.metrics.configured(loaded.generation)
         _log.info("configuration loaded", file=str(loaded.path), warnings=list(loaded.warnings))
 
     def _keep(self, error: ConfigError) -> None:
+        self.metrics.reload_failed()
         _log.error("configuration not loaded, the last one stays in use", problems=str(error))

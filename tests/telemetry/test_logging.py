@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.telemetry import configure_logging
+from shared.telemetry import LogLevelError, configure_logging
 
 ROOT = Path(__file__).parents[2]
 SECRET = "sk-canary-5f1d0a"
@@ -147,7 +147,7 @@ def test_the_level_decides_what_is_written() -> None:
 
 
 def test_an_unknown_level_is_refused_with_the_choices() -> None:
-    with pytest.raises(ValueError, match="'loud' is no log level; choose one of debug, info"):
+    with pytest.raises(LogLevelError, match="'loud' is no log level; choose one of debug, info"):
         configure_logging("loud", service="api")
 
 
