@@ -53,6 +53,7 @@ class Pipe(asyncio.Protocol):
         transport = connection._writer.transport  # noqa: SLF001  redis-py is pinned below 6 by arq; it opens, we speak
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         transport.set_protocol(self)
+        self._writer = connection._writer  # noqa: SLF001  it closes the transport when it is collected
         connection._reader = connection._writer = None  # noqa: SLF001  redis-py must not close it
         self._transport = transport
 
