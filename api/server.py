@@ -7,6 +7,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from api.protocol import Protocol
 from api.state import FrontState
 from shared.errors import Unavailable
 
@@ -28,7 +29,7 @@ class Server(uvicorn.Server):
                 port=settings.port,
                 fd=settings.fd,
                 loop="none",
-                http="httptools",
+                http=Protocol,
                 ws="none",
                 access_log=False,
                 log_config=None,

@@ -1,0 +1,131 @@
+"""uvicorn's HTTP protocol, with bounds on a request's head and refusals in OpenAI's shape."""
+
+from asyncio import TimerHandle
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from shared.errors import GatewayError, InvalidRequest
+
+_LINGER_S: Final = 1.0
+_FRAMING: Final = {b"content-length", b"transfer-encoding"}
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn bounds neither the size of a head nor the time that it may take, and refuses in plain text."""
+
+    most_head_bytes: ClassVar[int] = 64 * 1024
+    head_timeout_s: ClassVar[float] = 30.0
+    _head_bytes: int | None = None  # of the head that is coming in; None between heads
+    _head_timer: TimerHandle | None = None
+    _refused = False
+    _told = False  # the parser reads a head that we wrote
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._unset_keepalive_if_required()
+        self._feed(data)
+        # A head that came whole has ended by now.
+        if self._head_bytes is not None:
+            self._watch_head(len(data))
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(
+                InvalidRequest("This is no valid HTTP request: check its headers and framing.", code="invalid_http")
+            )
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Goes on in HTTP/1.1, as a server may that does not want to change.
+
+        The parser takes what follows such a head for another protocol. Java's client and `curl --http2` offer one with
+        each POST, and their bodies would be lost; so a new parser is told of the body, then gets it.
+        """
+        self.parser = httptools.HttpRequestParser(self)
+        self._told = True
+        framing = [b"%b: %b\r\n" % item for item in self.headers if item[0] in _FRAMING]
+        self.cycle.more_body = True
+        self._feed(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
+        self._told = False
+        self._feed(rest)
+
+    def _watch_head(self, size: int) -> None:
+        assert self._head_bytes is not None
+        self._head_bytes += size
+        if self._head_bytes > self.most_head_bytes:
+            self._refuse(
+                InvalidRequest(
+                    f"The request's headers are larger than {self.most_head_bytes} bytes. Send fewer or shorter ones.",
+                    status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    code="headers_too_large",
+                )
+            )
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.head_timeout_s, self._refuse_slow_head)
+
+    def on_message_begin(self) -> None:
+        if not self._told:
+            self._head_bytes = 0
+            super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if not self._told:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._told:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if not self._told:
+            self._end_head()
+            super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def _end_head(self) -> None:
+        self._head_bytes = None
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse_slow_head(self) -> None:
+        self._refuse(
+            InvalidRequest(
+                "The request's headers did not arrive in time. Send them whole.",
+                status=HTTPStatus.REQUEST_TIMEOUT,
+                code="request_timeout",
+            )
+        )
+
+    def _refuse(self, error: GatewayError) -> None:
+        self._refused = True
+        self._end_head()
+        if self._end_cycle():
+            self.transport.close()  # a second answer in the midst of the first would be taken for a part of it
+            return
+        body = orjson.dumps(error.body())
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[error.status] + head + body)
+        # Closing while the client still sends would reset the connection before it has read this.
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)
+
+    def _end_cycle(self) -> bool:
+        """Tells the application that its client has left. True if an answer had begun."""
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return bool(cycle.response_started)

@@ -1,0 +1,130 @@
+"""The HTTP protocol on a real socket, in this process so that its time limits can be short."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from api.protocol import Protocol
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+
+
+class Hasty(Protocol):
+    head_timeout_s = 0.05
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the method and the body."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return
+        body, more = body + message["body"], message["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["method"].encode() + b" " + body})
+
+
+@asynccontextmanager
+async def connect(
+    app: ASGIApp = echo, protocol: type[Protocol] = Protocol
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
+    config.load()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: protocol(config, ServerState(), {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        server.close()
+
+
+async def exchange(raw: bytes, protocol: type[Protocol] = Protocol) -> bytes:
+    """What the server says until it closes."""
+    async with asyncio.timeout(10), connect(protocol=protocol) as (reader, writer):
+        writer.write(raw)
+        return await reader.read()
+
+
+async def test_a_head_that_stops_half_way_is_408() -> None:
+    answer = await exchange(HEAD + b"X-Half: ", Hasty)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"request_timeout"' in answer
+
+
+async def test_a_head_that_comes_in_pieces_but_in_time_is_served() -> None:
+    async with asyncio.timeout(10), connect() as (reader, writer):
+        for byte in HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi":
+            writer.write(bytes([byte]))
+            await writer.drain()
+        assert (await reader.read()).endswith(b"POST hi\r\n0\r\n\r\n")
+
+
+async def test_the_time_of_a_head_does_not_count_for_its_body_or_the_next() -> None:
+    async with asyncio.timeout(10), connect(protocol=Hasty) as (reader, writer):
+        writer.write(HEAD + b"Content-")
+        await writer.drain()
+        writer.write(b"Length: 2\r\n\r\n")
+        await asyncio.sleep(2 * Hasty.head_timeout_s)  # a limit that ran on would end it now
+        writer.write(b"hi" + HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\nho")
+        answer = await reader.read()
+    assert b"POST hi" in answer
+    assert b"POST ho" in answer
+
+
+@pytest.mark.parametrize("grow", [b"X-Endless: " + b"a" * 1_000_000, b"X: y\r\n" * 200_000])
+async def test_a_head_that_grows_for_ever_is_431(grow: bytes) -> None:
+    answer = await exchange(HEAD + grow)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b'"code":"headers_too_large"' in answer
+
+
+async def test_what_is_no_http_is_400_in_openais_shape() -> None:
+    answer = await exchange(b"\x16\x03\x01 hello\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b'"type":"invalid_request_error"' in answer
+
+
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket", b"TLS/1.0"])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+)
+@pytest.mark.parametrize("cut", [20, 60, 100, 10_000])
+async def test_an_offer_to_upgrade_is_declined_and_the_body_kept(offer: bytes, body: bytes, cut: int) -> None:
+    raw = HEAD + b"Connection: Upgrade\r\nUpgrade: " + offer + b"\r\n" + body
+    following = HEAD + b"Connection: close\r\nContent-Length: 3\r\n\r\nbye"
+    async with asyncio.timeout(10), connect() as (reader, writer):
+        writer.write(raw[:cut])
+        await writer.drain()
+        await asyncio.sleep(0)
+        writer.write(raw[cut:] + following)
+        answer = await reader.read()
+    assert b"POST hello" in answer
+    assert b"POST bye" in answer
+
+
+async def test_rubbish_during_an_answer_is_never_answered_into_it() -> None:
+    begun = asyncio.Event()
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        begun.set()
+        gone: Message = await receive()
+        assert gone["type"] == "http.disconnect", scope
+
+    async with asyncio.timeout(10), connect(stream) as (reader, writer):
+        writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
+        await begun.wait()
+        writer.write(b"rubbish\r\n\r\n")
+        answer = await reader.read()
+    assert answer.endswith(b"5\r\nfirst\r\n")
+    assert b"400" not in answer
