@@ -1,0 +1,114 @@
+"""Choosing and leasing, over all workers together, exactly within the limits."""
+
+import asyncio
+from collections import Counter, deque
+
+import pytest
+
+from tests.worker.accounts.conftest import Bench, provider
+from worker.accounts.leases import Accounts, Ask, Candidate, Delay, Lease
+from worker.config.route import Strategy
+
+ANY = (Candidate("p"),)
+
+
+async def take(accounts: Accounts, ask: Ask | None = None) -> Lease:
+    lease = await accounts.lease(ask or Ask(ANY, tokens=0))
+    assert isinstance(lease, Lease), lease
+    return lease
+
+
+async def refused(accounts: Accounts, ask: Ask | None = None) -> Delay:
+    delay = await accounts.lease(ask or Ask(ANY, tokens=0))
+    assert isinstance(delay, Delay), delay
+    return delay
+
+
+async def test_two_to_one_is_interleaved_exactly_over_all_workers(bench: Bench) -> None:
+    """Of any three leases in a row, whoever asks, two are of the credential with twice the weight."""
+    workers = [await bench.worker(provider()) for _ in range(4)]
+    names = [(await take(workers[i % 4])).credential for i in range(60)]
+    assert all(Counter(names[i : i + 3]) == {"a": 2, "b": 1} for i in range(57))
+
+
+async def test_weights_hold_when_all_workers_ask_at_once(bench: Bench) -> None:
+    workers = [await bench.worker(provider(weights="5 3 2")) for _ in range(8)]
+    leases = await asyncio.gather(*(take(worker) for worker in workers for _ in range(25)))
+    assert Counter(lease.credential for lease in leases) == {"a": 100, "b": 60, "c": 40}
+
+
+async def test_round_robin_ignores_weights(bench: Bench) -> None:
+    accounts = await bench.worker(provider(), strategy=Strategy.ROUND_ROBIN)
+    assert Counter([(await take(accounts)).credential for _ in range(10)]) == {"a": 5, "b": 5}
+
+
+async def test_priority_takes_the_first_that_has_room(bench: Bench) -> None:
+    accounts = await bench.worker(provider(weights="1 1", concurrency=2), strategy=Strategy.PRIORITY)
+    assert [(await take(accounts)).credential for _ in range(4)] == ["a", "a", "b", "b"]
+
+
+async def test_least_busy_takes_the_idlest_by_weight(bench: Bench) -> None:
+    accounts = await bench.worker(provider(weights="2 1"), strategy=Strategy.LEAST_BUSY)
+    leases = [await take(accounts) for _ in range(6)]
+    assert Counter(lease.credential for lease in leases) == {"a": 4, "b": 2}
+    freed = next(lease for lease in leases if lease.credential == "b")
+    accounts.settle(freed, well=True)
+    assert (await take(accounts)).credential == "b"
+
+
+async def test_random_reaches_every_credential(bench: Bench) -> None:
+    accounts = await bench.worker(provider(weights="1 1 1 1"), strategy=Strategy.RANDOM)
+    found = [(await take(accounts, Ask(ANY, tokens=0, luck=i / 40))).credential for i in range(40)]
+    assert Counter(found) == {"a": 10, "b": 10, "c": 10, "d": 10}
+
+
+async def test_a_standby_serves_only_when_nothing_else_can(bench: Bench) -> None:
+    accounts = await bench.worker(provider(weights="1 0", concurrency=1))
+    assert [(await take(accounts)).credential for _ in range(2)] == ["a", "b"]
+
+
+async def test_targets_take_turns_by_weight_over_all_workers(bench: Bench) -> None:
+    workers = [await bench.worker(provider("x", "1"), provider("y", "1")) for _ in range(3)]
+    ask = Ask((Candidate("x", 10), Candidate("y", 5)), tokens=0, order="turns", turns="gpt")
+    pools = [(await take(workers[i % 3], ask)).pool for i in range(30)]
+    assert all(Counter(pools[i : i + 3]) == {"x": 2, "y": 1} for i in range(27))
+
+
+async def test_a_full_target_leaves_its_turn_to_the_next(bench: Bench) -> None:
+    accounts = await bench.worker(provider("x", "1", concurrency=1), provider("y", "1"))
+    ask = Ask((Candidate("x"), Candidate("y")), tokens=0)
+    assert [(await take(accounts, ask)).pool for _ in range(3)] == ["x", "y", "y"]
+
+
+async def test_a_pinned_credential_is_the_only_one_asked(bench: Bench) -> None:
+    accounts = await bench.worker(provider(concurrency=1))
+    ask = Ask((Candidate("p", credential="b"),), tokens=0)
+    assert (await take(accounts, ask)).credential == "b"
+    assert (await refused(accounts, ask)).why == "concurrency"
+
+
+async def test_left_out_credentials_are_not_asked_again(bench: Bench) -> None:
+    accounts = await bench.worker(provider())
+    first = await take(accounts, Ask(ANY, tokens=0, left_out=frozenset({("p", "a")})))
+    assert first.credential == "b"
+    nobody = await refused(accounts, Ask(ANY, tokens=0, left_out=frozenset({("p", "a"), ("p", "b")})))
+    assert (nobody.kind, nobody.why) == ("none", "left out")
+
+
+@pytest.mark.parametrize("rpm", [1, 2, 7, 49, 50, 300])
+async def test_no_minute_holds_more_than_the_limit_and_demand_gets_95_percent(bench: Bench, rpm: int) -> None:
+    """Eight workers ask all the time for five minutes of the test's clock."""
+    workers = [await bench.worker(provider(weights="1", rpm=rpm)) for _ in range(8)]
+    step_ms = max(20.0, 60_000 / rpm / 10)
+    granted: list[float] = []
+    for _ in range(int(300_000 / step_ms)):
+        found = await asyncio.gather(*(worker.lease(Ask(ANY, tokens=0)) for worker in workers))
+        granted += [bench.now_ms] * sum(isinstance(one, Lease) for one in found)
+        await bench.advance(step_ms)
+    window: deque[float] = deque()
+    for at in granted:
+        window.append(at)
+        while window[0] < at - 60_000:
+            window.popleft()
+        assert len(window) <= rpm
+    assert len(granted) >= 0.95 * 5 * rpm
