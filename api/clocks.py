@@ -1,7 +1,7 @@
 """A front's clocks: what is done about requests that nothing is heard of.
 
-They run only while both connections to Redis are up, counted from the last time they came up: in an outage silence
-proves nothing.
+They run only while Redis answers on both connections, counted from the last time that these came up: in an outage
+silence proves nothing.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ class Clocks:
 
     async def run(self) -> None:
         """Until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_TICK_S)
             if self._bus.connected:
                 self._relay.send_acknowledgements()
-                await self._look_after(loop.time())
+                await self._look_after(self._bus.heard_at)
             self._refuse_overdue()
 
     async def _look_after(self, now: float) -> None:
+        """`now` is when Redis was last heard: while it is frozen no silence counts."""
         doubtful = []
         for pending in self._relay.pending.values():
             silence_s = self._silence_s(pending, now)

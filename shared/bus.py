@@ -63,6 +63,12 @@ class Bus:
         """Both connections are up."""
         return self.up.is_set() and self.subscribed.is_set()
 
+    @property
+    def heard_at(self) -> float:
+        """The loop's clock, s: until then Redis has answered on both connections; 0 while one is down."""
+        commands, subscriber = self._commands.pipe, self._subscriber.pipe
+        return min(commands.heard_at, subscriber.heard_at) if commands and subscriber else 0.0
+
     def command(self, *args: Argument) -> asyncio.Future[Any]:
         """One command's reply. Raises BusDown at once, or through the future BusDown or CommandRefused."""
         return self._usable().request(*args)

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 Argument = str | bytes | int | float
 _CONNECT_TIMEOUT_S: Final = 2.0
-_PING_EVERY_S: Final = 2.0
+_PING_EVERY_S: Final = 1.0
 _SILENCE_S: Final = 5.0
 _LONGEST_BACKOFF_S: Final = 0.3
 _WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024

@@ -91,10 +91,17 @@ class Process:
     """A child process with its output in a file."""
 
     def __init__(
-        self, command: Sequence[str], folder: Path, name: str, environ: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        folder: Path,
+        name: str,
+        environ: Mapping[str, str] | None = None,
+        *,
+        log_folder: Path | None = None,
     ) -> None:
+        """Runs in `folder`; its log goes there too unless `log_folder` says otherwise."""
         self.name = name
-        self.path = folder / f"{name}.log"
+        self.path = (log_folder or folder) / f"{name}.log"
         with self.path.open("ab") as log:
             self.popen = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder, env=dict(environ or os.environ)

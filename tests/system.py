@@ -95,7 +95,7 @@ class System:
 
     def logs(self) -> str:
         processes = [*self.workers, *(front.process for front in self.fronts)]
-        return "\n".join(f"==== {process.name}\n{process.log()}" for process in processes)
+        return "\n".join(f"==== {process.name}\n{process.log()[-2000:]}" for process in processes)
 
     def close(self) -> None:
         for front in self.fronts:

@@ -62,7 +62,7 @@ def _choose(state: WorkerState, model: str) -> tuple[ProviderConfig, str]:
     prefix, _, rest = model.partition("/")
     for provider in state.config.providers:
         models = state.models(provider)
-        if model in models:
+        if model in models or "*" in models:
             return provider, model
         if prefix == provider.label and rest in models:
             return provider, rest

@@ -223,7 +223,8 @@ class Publisher:
 
     def reconnected(self) -> None:
         """Fronts are resubscribing as well: only silence that lasts counts against them."""
-        self._counting_from = self._loop.time() + 5.0
+        if self.outlets:
+            self._counting_from = self._loop.time() + 5.0
         self._deaf.clear()
 
     async def send_beacons(self) -> None:

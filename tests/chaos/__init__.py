@@ -1,0 +1,1 @@
+"""Faults injected into real processes under numbered streams: nothing may be altered, doubled, silent or hung."""

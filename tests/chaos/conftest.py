@@ -1,0 +1,110 @@
+"""Two fronts, two workers, one Redis of its own, and an upstream that numbers what it says."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from tests.chaos.client import Client
+from tests.servers import ROOT, Logged, Process, RedisServer, free_port, wait_until
+from tests.system import System
+
+_KEPT = {"{ps}:catalogue", "{ps}:workers", "{ps}:fronts", "{ps}:reaped", "{ps}:discovered", "{ps}:wake", "{ps}:nursery"}
+
+
+class Arena:
+    """Everything under test, and what a test asks of it."""
+
+    def __init__(self, system: System, upstream_port: int) -> None:
+        self.system = system
+        self.redis = system.redis
+        self.upstream_port = upstream_port
+        self.client = Client(*(front.port for front in system.fronts))
+
+    def calls(self) -> dict[str, dict[str, int]]:
+        """The upstream's own account, by nonce."""
+        calls: dict[str, dict[str, int]] = httpx.get(f"http://127.0.0.1:{self.upstream_port}/stats").json()["calls"]
+        return calls
+
+    def leftovers(self) -> dict[str, Any]:
+        """What a system at rest must not have: jobs in Redis, or calls that still run upstream."""
+        client = redis.Redis.from_url(self.redis.url)
+        found: Any = client.keys("{ps}:*")
+        left: dict[str, Any] = {
+            key: "in Redis"
+            for key in {key.decode() for key in found} - _KEPT
+            if not key.startswith(("{ps}:discovery:", "{ps}:pool", "{ps}:account", "{ps}:route"))
+            and not (key == "{ps}:bytes" and client.get(key) == b"0")
+        }
+        client.close()
+        running = [nonce for nonce, row in self.calls().items() if row["calls"] > row["ended"] + row["hung_up"]]
+        if running:
+            left["running upstream"] = running
+        return left
+
+    async def at_rest(self, within_s: float = 8) -> dict[str, Any]:
+        """Waits for an empty `leftovers`; returns what is left at the end."""
+        deadline = time.monotonic() + within_s
+        while (left := await asyncio.to_thread(self.leftovers)) and time.monotonic() < deadline:  # noqa: ASYNC110  others' state
+            await asyncio.sleep(0.1)
+        return left
+
+    async def until(self, what: str, probe: Callable[[], bool | Awaitable[bool]], within_s: float = 20) -> None:
+        """Waits for an observable state; raises AssertionError, with all logs, if it does not come."""
+        deadline = time.monotonic() + within_s
+        while not (await asyncio.to_thread(probe)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {within_s} s: {what}\n{self.system.logs()}")
+            await asyncio.sleep(0.05)
+
+    async def until_called(self, count: int) -> None:
+        """Until the upstream has got so many requests in all."""
+        await self.until(f"{count} upstream calls", lambda: sum(row["calls"] for row in self.calls().values()) >= count)
+
+    async def until_tokens(self, count: int) -> None:
+        """Until each call of the upstream has said so many tokens."""
+        await self.until(f"{count} tokens each", lambda: all(row["tokens"] >= count for row in self.calls().values()))
+
+
+@pytest.fixture(params=[False, True], ids=["memory", "append-only"])
+def append_only(request: pytest.FixtureRequest) -> bool:
+    """Every fault with Redis' append-only file off and on; tests that kill no Redis override it."""
+    kept: bool = request.param
+    return kept
+
+
+@pytest.fixture
+def arena_config() -> dict[str, Any]:
+    """Overridden by tests that need other limits."""
+    return {}
+
+
+@pytest.fixture
+def arena(tmp_path: Path, append_only: bool, arena_config: dict[str, Any]) -> Iterator[Arena]:  # noqa: FBT001  a fixture
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    port = free_port()
+    server = RedisServer(folder, append_only=append_only)
+    upstream = Process([sys.executable, "-m", "tests.chaos.upstream", str(port)], ROOT, "upstream", log_folder=tmp_path)
+    wait_until("upstream", Logged(upstream, "upstream ready"), upstream)
+    provider = {
+        "name": "num",
+        "type": "openai-compatible",
+        "base_url": f"http://127.0.0.1:{port}/v1",
+        "models": ["*"],
+        "credentials": [{"name": "one", "api_key": "sk-upstream-0123456789"}],
+        **arena_config.pop("provider", {}),
+    }
+    system = System(tmp_path, {"providers": [provider], **arena_config}, server)
+    try:
+        yield Arena(system.start(fronts=2, workers=2), port)
+    finally:
+        system.close()
+        upstream.close()
+        server.close()
