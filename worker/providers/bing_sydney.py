@@ -6,13 +6,15 @@ SignalR hub protocol for the frames: JSON ended by U+001E, types 1 (update), 2 (
 """
 
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, ClassVar, Literal
-from urllib.parse import quote
+from urllib.parse import quote as percent_encode
 
 import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.chunks import ChunkWriter
+from worker.providers.compatible_errors import quote
 from worker.providers.contract import (
     Answer,
     Ask,
@@ -31,7 +33,15 @@ from worker.providers.contract import (
     UpstreamResponse,
 )
 from worker.providers.fields import wishes
-from worker.providers.sessions import SessionProvider, challenge, cut_short, event_object, json_object, session_error
+from worker.providers.sessions import (
+    SessionProvider,
+    challenge,
+    cut_short,
+    event_object,
+    is_challenge,
+    json_object,
+    session_error,
+)
 from worker.providers.transcript import dialogue, transcript
 
 _SITE = "Bing Chat"
@@ -95,18 +105,20 @@ class BingSydney(SessionProvider):
         """The hub's address and the conversation: `{"conversationId", "clientId", "result"}` and two headers."""
         told = json_object(created.body)
         result = told.get("result") or {}
-        if created.status != 200 or result.get("value") != "Success":  # noqa: PLR2004  OK
+        if created.status != HTTPStatus.OK or result.get("value") != "Success":
             raise self.parse_error(created.status, created.headers, created.body)
         hub = f"{base_url.replace('http', 'ws', 1)}/sydney/ChatHub"
         if _ENCRYPTED in created.headers:
-            hub += f"?sec_access_token={quote(created.headers[_ENCRYPTED], safe='')}"
+            hub += f"?sec_access_token={percent_encode(created.headers[_ENCRYPTED], safe='')}"
         return hub, {**told, "signature": created.headers.get(_SIGNATURE) or told.get("conversationSignature")}
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         result = json_object(body).get("result")
         if isinstance(result, dict) and result.get("value") != "Success":
             return _refusal(result)
-        if status == 200 and not body:  # noqa: PLR2004  OK
+        if status == HTTPStatus.NOT_FOUND or "copilot" in headers.get("location", ""):
+            return UpstreamError(Fault.DISCONTINUED, _GONE)
+        if status == HTTPStatus.OK and not body and not is_challenge(status, headers, body):
             return UpstreamError(Fault.CREDENTIAL_REJECTED, f"{_SITE} created no conversation for this cookie.")
         return session_error(status, headers, body, site=_SITE)
 
@@ -184,7 +196,7 @@ class BingSydneyMapper:
             case {"type": 2, "item": {"result": dict(result)}}:
                 raise _refusal(result)
             case {"error": str(said)}:
-                raise UpstreamError(Fault.UPSTREAM_FAULT, f"{_SITE} closed the connection: {said[:300]}")
+                raise UpstreamError(Fault.UPSTREAM_FAULT, f"{_SITE} closed the connection: {quote(said)}")
             case {"type": int()} | {}:
                 return ()
 

@@ -65,7 +65,7 @@ class ClaudeWeb(SessionProvider):
         CredentialField("organization_id", secret=False, required=False, help="which organisation, if not the first"),
     )
     credential_source = "Browser tools on claude.ai after signing in: cookie `sessionKey`. Lasts weeks; no refresh."
-    capabilities = Capabilities(tools=False, images=False, json_schema=False, usage=False)
+    capabilities = Capabilities(tools=False, images=False, json_schema=False, reasoning=False, usage=False)
     options: ClassVar[type[Options]] = ClaudeWebOptions
     static_models = (
         _ACCOUNT_DEFAULT,

@@ -13,6 +13,7 @@ from typing import Any
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.chunks import ChunkWriter
+from worker.providers.compatible_errors import quote
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
 from worker.providers.sessions import cut_short, event_object, json_object
 
@@ -52,7 +53,7 @@ def site_error(error: JsonObject, status: int, now: float | None) -> UpstreamErr
         fault = _ERROR_TYPES.get(
             kind, Fault.OVERLOADED if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fault.UPSTREAM_FAULT
         )
-    return UpstreamError(fault, f"{SITE}: {said[:300]}", code=kind)
+    return UpstreamError(fault, f"{SITE}: {quote(said)}", code=kind)
 
 
 def _limit_reached(limit: JsonObject, now: float | None) -> UpstreamError:

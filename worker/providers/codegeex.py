@@ -15,6 +15,7 @@ from pydantic import Field
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.chunks import ChunkWriter
+from worker.providers.compatible_errors import quote
 from worker.providers.contract import (
     Capabilities,
     ChatCall,
@@ -91,7 +92,7 @@ class CodeGeex(StreamedProvider):
         told = json_object(body)
         said = str(told.get("msg") or told.get("message") or "")
         if status == HTTPStatus.OK and any(word in said.lower() for word in _SIGN_IN_WORDS):
-            return UpstreamError(Fault.CREDENTIAL_REJECTED, f"{_SITE} rejected the token: {said[:300]}")
+            return UpstreamError(Fault.CREDENTIAL_REJECTED, f"{_SITE} rejected the token: {quote(said)}")
         return session_error(status, headers, body, site=_SITE, said=said)
 
     def stream_mapper(self, chat: ChatCall) -> "CodeGeexMapper":
@@ -157,7 +158,7 @@ class CodeGeexMapper:
         text = data.get("text")
         if event.name not in {"", "add", "finish"} or ("text" not in data and event.name != "finish"):
             said = str(data.get("msg") or data.get("message") or text or event.name)
-            raise UpstreamError(Fault.UPSTREAM_FAULT, f"{_SITE} reports an error: {said[:300]}")
+            raise UpstreamError(Fault.UPSTREAM_FAULT, f"{_SITE} reports an error: {quote(said)}")
         if event.name == "finish":
             self.ended = True
             whole = [self._chunks.delta(content=text)] if text and not self._chunks.began else []

@@ -42,7 +42,7 @@ _ROW: Final = Row(
         "insufficient_quota": Fault.QUOTA_EXHAUSTED,
         "data_inspection_failed": Fault.CONTENT_FILTERED,
     },
-    capabilities=Capabilities(json_schema=False),
+    capabilities=Capabilities(json_schema=False, reasoning=False),
 )
 
 

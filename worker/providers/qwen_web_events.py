@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.chunks import ChunkWriter
+from worker.providers.compatible_errors import quote
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
 from worker.providers.sessions import challenge, cut_short, event_object
 
@@ -40,7 +41,7 @@ def refusal_in(data: JsonObject) -> UpstreamError | None:
         fault = Fault.RATE_LIMITED
     hours = told.get("num")
     wait_s = float(hours * _HOUR_S) if code == "RateLimited" and isinstance(hours, int | float) else None
-    return UpstreamError(fault, f"{SITE}: {said[:300]}", code=code, retry_after_s=wait_s)
+    return UpstreamError(fault, f"{SITE}: {quote(said)}", code=code, retry_after_s=wait_s)
 
 
 class QwenWebMapper:

@@ -12,10 +12,10 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import orjson
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.compatible_errors import STATUSES, quote, retry_after
 from worker.providers.contract import Answer, Ask, ChatCall, JsonObject, Provider, UpstreamRequest, UpstreamResponse
 
 _READ_BYTES = 64 * 1024
-_QUOTED_CHARACTERS = 300
 _MARKS = (
     b"<title>just a moment...",
     b"_cf_chl_opt",
@@ -33,20 +33,10 @@ _MARKS = (
 _PAGES = (b"<!doctype html", b"<html")
 _SUCCESS = range(200, 300)
 _REDIRECTION = range(300, 400)
-_REFUSALS = range(400, 500)
 _PAGE_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
-_BY_STATUS = {
-    HTTPStatus.UNAUTHORIZED: Fault.CREDENTIAL_REJECTED,
-    HTTPStatus.PAYMENT_REQUIRED: Fault.QUOTA_EXHAUSTED,
-    HTTPStatus.FORBIDDEN: Fault.CREDENTIAL_REJECTED,
-    HTTPStatus.NOT_FOUND: Fault.MODEL_NOT_FOUND,
-    HTTPStatus.REQUEST_TIMEOUT: Fault.TIMED_OUT,
-    HTTPStatus.TOO_MANY_REQUESTS: Fault.RATE_LIMITED,
-    HTTPStatus.SERVICE_UNAVAILABLE: Fault.OVERLOADED,
-    HTTPStatus.GATEWAY_TIMEOUT: Fault.TIMED_OUT,
-    524: Fault.TIMED_OUT,  # Cloudflare: the origin was too slow
-    529: Fault.OVERLOADED,  # Anthropic
-}
+# A site says 403 to a session that ended. What it says without words of its own is not about the caller's request.
+_BY_STATUS = {**STATUSES, HTTPStatus.FORBIDDEN: Fault.CREDENTIAL_REJECTED}
+_ABOUT_THE_REQUEST = frozenset({Fault.INVALID_REQUEST, Fault.MODEL_NOT_FOUND, Fault.CONTEXT_TOO_LONG})
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "penstock")
 
@@ -121,17 +111,11 @@ def session_error(
     """The fault of an answer that is none, by its status. `said` is the site's own message, where it was understood."""
     if is_challenge(status, headers, body):
         return challenge(site)
-    fault = _BY_STATUS.get(status, Fault.INVALID_REQUEST if status in _REFUSALS else Fault.UPSTREAM_FAULT)
-    quoted = f": {said[:_QUOTED_CHARACTERS]}" if said else "."
-    return UpstreamError(fault, f"{site} answered with HTTP {status}{quoted}", retry_after_s=retry_after_s(headers))
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The wait of a Retry-After header in seconds; its date form is left to whoever has a clock."""
-    try:
-        return max(0.0, float(headers["retry-after"]))
-    except (KeyError, ValueError):
-        return None
+    fault = _BY_STATUS.get(status, Fault.UPSTREAM_FAULT)
+    if not said and fault in _ABOUT_THE_REQUEST:
+        fault = Fault.UPSTREAM_FAULT
+    told = f": {quote(said)}" if said else "."
+    return UpstreamError(fault, f"{site} answered with HTTP {status}{told}", retry_after_s=retry_after(headers, status))
 
 
 def json_object(body: bytes) -> JsonObject:

@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import ClassVar
 from urllib.parse import urlencode, urlsplit
 
@@ -103,7 +104,12 @@ class Spark(Provider):
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """`{"error": {"message", "code"}}`, or with status 200 `{"code", "message"}`; a handshake's `{"message"}`."""
-        return refusal_in(json_object(body)) or upstream_error(status, headers, body)
+        error = refusal_in(json_object(body)) or upstream_error(status, headers, body)
+        if status == HTTPStatus.FORBIDDEN and error.fault is Fault.PERMISSION_DENIED:  # the date, or the address
+            return UpstreamError(
+                Fault.CREDENTIAL_REJECTED, f"Spark rejected the signature or password (HTTP {status})."
+            )
+        return error
 
     def stream_mapper(self, chat: ChatCall) -> SparkMapper:
         return SparkMapper(chat)

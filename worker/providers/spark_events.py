@@ -9,6 +9,7 @@ from typing import Any
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.chunks import ChunkWriter
+from worker.providers.compatible_errors import quote
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
 from worker.providers.sessions import cut_short, event_object
 
@@ -36,7 +37,7 @@ def refusal_in(data: JsonObject) -> UpstreamError | None:
             code = _number(holder.get("code"))
             if code:
                 fault = _CODES.get(code, Fault.UPSTREAM_FAULT)
-                said = str(holder.get("message"))[:300]
+                said = quote(str(holder.get("message")))
                 return UpstreamError(fault, f"{_SITE} answered with code {code}: {said}", code=str(code))
     return None
 
@@ -48,10 +49,12 @@ def whole_answer(data: JsonObject, chat: ChatCall) -> JsonObject:
         raise refused
     choices = []
     for choice in data["choices"]:
+        if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
+            raise UpstreamError(Fault.UPSTREAM_FAULT, f"{_SITE} answered with a choice that has no message.")
         message = {"role": "assistant", "content": None, **choice["message"]}
         calls = _calls(message.pop("tool_calls", None), chat)
         if calls:
-            message["tool_calls"] = calls
+            message |= {"tool_calls": calls, "content": message["content"] or None}
         reason = choice.get("finish_reason") or ("tool_calls" if calls else "stop")
         reason = "content_filter" if refused else reason
         choices.append({"index": choice.get("index", 0), "message": message, "finish_reason": reason})
