@@ -106,6 +106,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "solo": Field("solo", number),
         "source": Field("source", word),
         "running": Field("running", number),
+        "process": Field("process", word),
         "signal": Field("signal", word),
         "exit_status": Field("exit_status", number),
         "host": Field("server.address", word),

@@ -1,0 +1,39 @@
+"""The command `penstock keys`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.commands.failures import told
+
+
+def keys(
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Make what this folder lacks of client-key, master-key and secret-key, and print the first."),
+    ] = None,
+) -> None:
+    """Make a client key and say where it goes.
+
+    Example: penstock keys
+
+    Example: penstock keys --folder /var/lib/penstock
+    """
+    with told():
+        from deploy.keys import make_all, make_client_key
+
+        if folder is not None:
+            typer.echo(f"Client key: {make_all(folder)}")
+            return
+        typer.echo(make_client_key())
+        typer.echo(
+            "\nIn the environment of workers, for every model:\n\n  PENSTOCK_KEYS=<the key>[,<another>...]\n", err=True
+        )
+        typer.echo(_ENTRY, err=True)
+
+
+_ENTRY = """Or in penstock.yaml, with the key in the variable TEAM_A_KEY:
+
+keys:
+  - {name: team-a, key: "${TEAM_A_KEY}", models: ["*"]}"""
