@@ -4,6 +4,7 @@ What the client sent goes on as it came, unknown fields too; a row of `compatibl
 otherwise. Source: the types of the official openai package and each upstream's own documentation.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,6 +31,7 @@ from worker.providers.contract import (
 from worker.providers.fields import without_refused
 
 T = TypeVar("T")
+_STATUS: Final = re.compile(r"[45]\d\d")
 
 
 class CompatibleOptions(Options):
@@ -152,7 +154,8 @@ class CompatibleProvider(Provider):
         """The error told by an event or by an answer with status 200."""
         complaint = find_complaint(data)
         # OpenRouter and others give the HTTP status that it would have been as the code.
-        status = int(complaint.code) if complaint and complaint.code and complaint.code.isdigit() else 200
+        told_status = complaint is not None and _STATUS.fullmatch(complaint.code or "")
+        status = int(told_status[0]) if told_status else 200
         return told(classify(complaint, status, self._codes), complaint, status)
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:

@@ -72,6 +72,8 @@ _TOO_LONG: Final = re.compile(
     re.IGNORECASE,
 )
 _EMPTY_ACCOUNT: Final = re.compile(r"balance|quota|overdue|arrear|insufficient", re.IGNORECASE)
+# Words inside codes, of which vendors have many: SensitiveContentDetected, unsafe_request, OutputImageRiskDetection.
+_FILTERED: Final = re.compile(r"sensitive|unsafe|riskdetection", re.IGNORECASE)
 # A rejected key is often quoted back, whole or in part.
 _KEY_SHAPED: Final = re.compile(r"\b(?:(?:sk|gsk|xai|pk|key|tok)[-_]|bce-v3/|Bearer\s+|eyJ)[\w\-./*+=]{4,}")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -130,6 +132,8 @@ def classify(complaint: Complaint | None, status: int, codes: Mapping[str, Fault
             found = codes.get(f"{status} {word}") or codes.get(word) or codes.get(word.partition(".")[0])
             if found:
                 return found
+            if _FILTERED.search(word):
+                return Fault.CONTENT_FILTERED
     if fallback is Fault.INVALID_REQUEST and _TOO_LONG.search(complaint.message):
         return Fault.CONTEXT_TOO_LONG
     if fallback is Fault.PERMISSION_DENIED and _EMPTY_ACCOUNT.search(complaint.message):

@@ -49,10 +49,6 @@ _ARK_CODES: Final = {
     "ModelNotOpen": Fault.MODEL_NOT_FOUND,
     "InvalidEndpointOrModel.NotFound": Fault.MODEL_NOT_FOUND,
     "InvalidEndpoint.ClosedEndpoint": Fault.MODEL_NOT_FOUND,
-    "InputTextRiskDetection": Fault.CONTENT_FILTERED,
-    "InputImageRiskDetection": Fault.CONTENT_FILTERED,
-    "OutputTextRiskDetection": Fault.CONTENT_FILTERED,
-    "SensitiveContentDetected": Fault.CONTENT_FILTERED,
 }
 
 ROWS: Final = (

@@ -58,6 +58,43 @@ def without_refused(body: Mapping[str, Any], names: Iterable[str], *, upstream: 
     return left
 
 
+def bounded(value: float, low: float, high: float, param: str, *, upstream: str, drop: bool) -> float:
+    """`value` where it is within what the upstream takes. Raises InvalidRequest, or with `drop` gives the nearest."""
+    nearest = min(max(value, low), high)
+    if nearest != value and not drop:
+        raise refusal(param, upstream, f"{value:g} is not between {low:g} and {high:g}")
+    return nearest
+
+
+def told_messages(
+    messages: Iterable[Mapping[str, Any]], parts: Iterable[str], *, upstream: str, drop: bool
+) -> list[dict[str, Any]]:
+    """Messages for a dialect that is close to OpenAI's but knows only these types of content parts.
+
+    Raises InvalidRequest naming `messages` for other parts and for the old function messages, unless `drop`.
+    """
+    known = frozenset(parts)
+    return [_told_message(message, known, upstream, drop=drop) for message in messages]
+
+
+def _told_message(message: Mapping[str, Any], parts: frozenset[str], upstream: str, *, drop: bool) -> dict[str, Any]:
+    told = {name: value for name, value in message.items() if name not in {"refusal", "audio", "annotations"}}
+    if told["role"] == "developer":
+        told["role"] = "system"
+    if (told["role"] == "function" or told.get("function_call")) and not drop:
+        raise refusal("messages", upstream, "function messages are an older form of tool messages")
+    if isinstance(told.get("content"), list):
+        content = [
+            {"type": "text", "text": part["refusal"]} if part["type"] == "refusal" else dict(part)
+            for part in told["content"]
+        ]
+        told["content"] = [part for part in content if part["type"] in parts]
+        if len(told["content"]) < len(content) and not drop:
+            unknown = next(part["type"] for part in content if part["type"] not in parts)
+            raise refusal("messages", upstream, f"content parts of type {unknown} are not known")
+    return told
+
+
 def refusal(param: str, upstream: str, why: str = "") -> InvalidRequest:
     """The 400 for something an upstream cannot do."""
     because = f": {why}" if why else ""
