@@ -57,40 +57,40 @@ class Plan:
 
 def make_plan(wishes: Wishes, environ: Mapping[str, str]) -> Plan:
     """Raises ConfigError, KeyFileError or CannotStart."""
-    loaded = load(find_config(wishes.config, environ, Path.cwd()), environ, passthrough=wishes.passthrough)
+    path = find_config(wishes.config, environ, Path.cwd())
+    loaded = load(path, environ, passthrough=wishes.passthrough)
+    open_to_all = loaded.config.server.auth is Auth.NONE
+    passthrough = loaded.config.passthrough.provider if loaded.config.passthrough else None
+    shown_key, key_file = None, None
+    if not (open_to_all or loaded.config.keys or passthrough):
+        shown_key, key_file = generated_client_key(environ)
+        environ = {**environ, "PENSTOCK_KEYS": shown_key}
+        loaded = load(path, environ)
     config = loaded.config
     host = wishes.host or config.server.host
-    open_to_all = config.server.auth is Auth.NONE
     if open_to_all and not is_loopback(host):
         raise CannotStart(f"server.auth is none, which lets everybody in: --host must be 127.0.0.1, and is {host}")
-    passthrough = config.passthrough.provider if config.passthrough else None
-    shown_key, key_file = None, None
-    if not (open_to_all or config.keys or passthrough):
-        shown_key, key_file = generated_client_key(environ)
-    configured = environ.get("PENSTOCK_REDIS_URL") or (config.redis and config.redis.url.get_secret_value())
     return Plan(
         wishes=wishes,
         host=host,
         port=wishes.port or config.server.port,
-        redis_url=configured or None,
-        environ=_for_children(wishes, loaded, environ, shown_key),
+        redis_url=environ.get("PENSTOCK_REDIS_URL") or (config.redis.url.get_secret_value() if config.redis else None),
+        environ=_for_children(wishes, loaded, environ),
         warnings=loaded.warnings,
         shown_key=shown_key,
         key_file=key_file,
-        asking_key=shown_key or next((key.key.get_secret_value() for key in config.keys), None),
+        asking_key=next((key.key.get_secret_value() for key in config.keys), None),
         open_to_all=open_to_all,
         passthrough=passthrough,
     )
 
 
-def _for_children(wishes: Wishes, loaded: Loaded, environ: Mapping[str, str], key: str | None) -> dict[str, str]:
+def _for_children(wishes: Wishes, loaded: Loaded, environ: Mapping[str, str]) -> dict[str, str]:
     own = {**environ, "PENSTOCK_LOG_LEVEL": wishes.log_level}
     if loaded.path is not None:
         own["PENSTOCK_CONFIG"] = str(loaded.path.absolute())
     if wishes.passthrough:
         own["PENSTOCK_PASSTHROUGH"] = wishes.passthrough
-    if key:
-        own["PENSTOCK_KEYS"] = key
     return own
 
 

@@ -148,7 +148,7 @@ curl -N {base}/chat/completions -H "Authorization: Bearer $PENSTOCK_KEY" -H "Con
 
 export OPENAI_BASE_URL={base} OPENAI_API_KEY=$PENSTOCK_KEY
 python -c 'from openai import OpenAI
-stream = OpenAI().chat.completions.create(model="{model}", stream=True, messages=[{{"role": "user", "content": "Hello"}}])
-for chunk in stream:
+messages = [{{"role": "user", "content": "Hello"}}]
+for chunk in OpenAI().chat.completions.create(model="{model}", messages=messages, stream=True):
     print(chunk.choices[0].delta.content or "" if chunk.choices else "", end="")'
 """

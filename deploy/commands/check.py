@@ -14,11 +14,12 @@ def check(config: Config = None) -> None:
 
     Example: penstock check --config penstock.yaml
     """
-    with told():
-        from deploy.catalogue_text import describe
-        from deploy.keys import read_key_files
-        from worker.config.loading import find_config, load
+    from deploy.catalogue_text import describe
+    from deploy.keys import KeyFileError, read_key_files
+    from worker.config.loading import find_config, load
+    from worker.config.problems import ConfigError
 
+    with told(ConfigError, KeyFileError):
         read_key_files(os.environ)
         loaded = load(find_config(config, os.environ, Path.cwd()), os.environ)
         typer.echo(describe(loaded))

@@ -6,16 +6,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Ends the process with the message of what the operator has to change."""
-    from deploy.embedded_redis import NoRedis
-    from deploy.keys import KeyFileError
-    from deploy.plan import CannotStart
-    from worker.config.problems import ConfigError
-    from worker.secrets import SecretsError
-
+def told(*kinds: type[Exception]) -> Iterator[None]:
+    """Ends the process with the message of an exception of these kinds, which says what the operator has to change."""
     try:
         yield
-    except (CannotStart, ConfigError, KeyFileError, NoRedis, SecretsError) as error:
+    except kinds as error:
         sys.stderr.write(f"penstock: {error}\n")
         sys.exit(2)

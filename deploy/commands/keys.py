@@ -20,9 +20,9 @@ def keys(
 
     Example: penstock keys --folder /var/lib/penstock
     """
-    with told():
-        from deploy.keys import make_all, make_client_key
+    from deploy.keys import KeyFileError, make_all, make_client_key
 
+    with told(KeyFileError):
         if folder is not None:
             typer.echo(f"Client key: {make_all(folder)}")
             return

@@ -22,10 +22,10 @@ def api(
 
     Example: PENSTOCK_REDIS_URL=redis://10.0.0.5:6379/0 penstock api --host 0.0.0.0 --port 8080
     """
-    with told():
-        from api.__main__ import main
-        from deploy.keys import read_key_files
+    from api.__main__ import main
+    from deploy.keys import KeyFileError, read_key_files
 
+    with told(KeyFileError):
         read_key_files(os.environ)
         where = ["--fd", str(fd)] if fd is not None else ["--host", host, "--port", str(port)]
         raise typer.Exit(main([*where, "--log-level", log_level.value]))
@@ -36,10 +36,10 @@ def worker(config: Config = None, log_level: Level = LogLevel.INFO) -> None:
 
     Example: PENSTOCK_REDIS_URL=redis://10.0.0.5:6379/0 penstock worker --config /etc/penstock/penstock.yaml
     """
-    with told():
-        from deploy.keys import read_key_files
-        from worker.__main__ import main
+    from deploy.keys import KeyFileError, read_key_files
+    from worker.__main__ import main
 
+    with told(KeyFileError):
         read_key_files(os.environ)
         os.environ["PENSTOCK_LOG_LEVEL"] = log_level.value
         raise typer.Exit(main(["--config", str(config)] if config else []))

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.failures import told
-
 
 def try_(
     url: Annotated[
@@ -26,10 +24,9 @@ def try_(
 
     Example: penstock try --url https://llm.example.com --key sk-penstock-...
     """
-    with told():
-        from deploy.trial import run
+    from deploy.trial import run
 
-        raise typer.Exit(run(url, key or own_key(), model, prompt))
+    raise typer.Exit(run(url, key or own_key(), model, prompt))
 
 
 def own_key() -> str | None:

@@ -32,11 +32,13 @@ def up(
 
     Example: penstock up --port 8000 --fronts 2 --workers 2
     """
-    with told():
-        from deploy.keys import read_key_files
-        from deploy.plan import Wishes
-        from deploy.up import up as run
+    from deploy.embedded_redis import NoRedis
+    from deploy.keys import KeyFileError, read_key_files
+    from deploy.plan import CannotStart, Wishes
+    from deploy.up import up as run
+    from worker.config.problems import ConfigError
 
+    with told(CannotStart, ConfigError, KeyFileError, NoRedis):
         read_key_files(os.environ)
         wishes = Wishes(config, host, port, fronts, workers, passthrough, log_level.value)
         raise typer.Exit(run(wishes, os.environ))
