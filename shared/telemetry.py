@@ -29,9 +29,7 @@ _MOST_FRAMES: Final = 25
 _QUIET: Final = ("uvicorn.access", "arq.jobs")  # our own line tells more, and theirs would quote requests
 # What libraries say before they may quote something.
 _OPENINGS: Final = (
-    "Application shutdown complete",
     "Application shutdown failed",
-    "Application startup complete",
     "Application startup failed",
     "ASGI callable returned without",
     "Cancel %s running task(s)",
@@ -39,20 +37,13 @@ _OPENINGS: Final = (
     "Exception in callback",
     "Fatal read error on socket transport",
     "Fatal write error on socket transport",
-    "Finished server process",
     "Future exception was never retrieved",
     "Invalid HTTP request received",
-    "Shutting down",
-    "Started server process",
     "Task exception was never retrieved",
     "Task was destroyed but it is pending",
     "Unclosed client session",
     "Unclosed connection",
     "Unsupported upgrade request",
-    "Uvicorn running on",
-    "Waiting for application",
-    "Waiting for background tasks to complete",
-    "Waiting for connections to close",
 )
 _log = structlog.get_logger()
 
@@ -80,8 +71,6 @@ def configure_logging(level: str, *, service: str) -> None:
     )
     # Libraries' debug lines hold whole messages and headers: they are never shown.
     logging.basicConfig(handlers=[_Libraries()], level=max(threshold, logging.WARNING), force=True)
-    for name in ("uvicorn.error", "uvicorn"):
-        logging.getLogger(name).setLevel(max(threshold, logging.INFO))
     for name in _QUIET:
         logging.getLogger(name).disabled = True
     sys.excepthook = _log_uncaught

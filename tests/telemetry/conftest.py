@@ -3,8 +3,10 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+from arq.worker import func
 from prometheus_client import CollectorRegistry
 
 from api.catalogue import CatalogueCache
@@ -14,6 +16,8 @@ from api.relay import Relay
 from shared.bus import Bus
 from shared.catalogue import Catalogue, ModelEntry
 from shared.metrics_server import new_registry
+from worker.host import Host
+from worker.metrics import WorkerCollector, WorkerMetrics
 
 CATALOGUE = Catalogue(1, models=(ModelEntry("gpt-4o"), ModelEntry("kimi-k2")), patterns=("claude-*",))
 
@@ -41,6 +45,34 @@ async def front() -> AsyncIterator[Front]:
     made.adopt(CATALOGUE)
     yield made
     await bus.close()
+
+
+@dataclass(frozen=True, slots=True)
+class IdleWorker:
+    registry: CollectorRegistry
+    metrics: WorkerMetrics
+    host: Host
+
+
+async def _run_nothing(ctx: dict[Any, Any], job: Any) -> None:
+    """The host of these tests takes no jobs."""
+
+
+@pytest.fixture
+async def idle_worker() -> IdleWorker:
+    bus, registry = Bus("redis://127.0.0.1:1/0"), new_registry()
+    metrics = WorkerMetrics(registry)
+    host = Host(
+        func(_run_nothing, name="chat"),
+        url="redis://127.0.0.1:1/0",
+        bus=bus,
+        ctx={},
+        slots=7,
+        drain_s=1,
+        source="queue",
+    )
+    registry.register(WorkerCollector(host, bus, metrics))
+    return IdleWorker(registry, metrics, host)
 
 
 @pytest.fixture

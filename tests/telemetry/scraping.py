@@ -1,10 +1,16 @@
 """Metrics of processes as Prometheus sees them."""
 
+import shutil
 import subprocess
 from collections.abc import Mapping
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="no promtool: install Debian's package prometheus"
+)
 
 
 def render(registry: CollectorRegistry) -> str:
@@ -29,3 +35,16 @@ def complaints(text: str) -> str:
     """What `promtool check metrics` finds wrong; empty when nothing."""
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr + ("" if done.returncode == 0 else f"status {done.returncode}")
+
+
+_SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+
+
+def sample_names(registry: CollectorRegistry) -> set[str]:
+    """Every name of ours that the registry can show, also of metrics that were never observed."""
+    return {
+        family.name + suffix
+        for family in registry.collect()
+        if family.name.startswith("penstock_")
+        for suffix in _SUFFIXES[family.type]
+    }

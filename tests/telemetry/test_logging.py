@@ -121,8 +121,8 @@ async def main():
     await asyncio.sleep(0)
 asyncio.run(main())
 logging.getLogger("aiohttp.client").warning("headers %s", {"authorization": SECRET})
-logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
-logging.getLogger("uvicorn.error").log(5, "trace of %s", SECRET)
+logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+logging.getLogger("uvicorn.error").log(45, "Exception in ASGI application of %s", SECRET)
 logging.getLogger("uvicorn.access").error(SECRET)
 """,
         level="debug",
@@ -130,7 +130,8 @@ logging.getLogger("uvicorn.access").error(SECRET)
     assert [(line["level"], line["event"], line["logger"]) for line in lines] == [
         ("error", "Task exception was never retrieved", "asyncio"),
         ("warning", "a library's message, withheld", "aiohttp.client"),
-        ("info", "Started server process", "uvicorn.error"),
+        ("warning", "Invalid HTTP request received", "uvicorn.error"),
+        ("error", "Exception in ASGI application", "uvicorn.error"),
     ]
     assert lines[0]["exception.type"] == "ValueError"
 
