@@ -43,8 +43,7 @@ def _provider(provider: ProviderConfig) -> Iterator[str]:
 
 def _targets(config: Config) -> Iterator[str]:
     """Targets that lead nowhere as far as can be told without asking any upstream for its models."""
-    labels = {provider.label for provider in config.providers} | {provider.name for provider in config.providers}
-    labels |= {c.prefix for provider in config.providers for c in provider.credentials if c.prefix}
+    labels = config.labels()
     listed = {name for provider in config.providers for name in (*(provider.models or ()), *provider.model_map)}
     open_ended = any(provider.models is None or "*" in provider.models for provider in config.providers)
     for name, route in config.models.items():

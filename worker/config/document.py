@@ -12,19 +12,21 @@ from worker.config.problems import Location, Problem
 _VARIABLE = re.compile(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}|\$\{[^}]*\}?")
 
 
-class _Loader(yaml.SafeLoader):
+class PlainLoader(yaml.SafeLoader):
     """YAML 1.2's few plain types: a date, `on` and 0123 stay text, as api versions, model names and keys must."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]  # the stubs have it per instance
 
 
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(
+PlainLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|false|False)$"), list("tTfF"))
+PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
+)
+PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)\.[0-9]+$"), list("-+0123456789")
 )
-_Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|)$"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
+PlainLoader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|)$"), ["~", "n", "N", ""])
+PlainLoader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
 
 
 @dataclass(slots=True)
@@ -47,9 +49,9 @@ class Document:
 def read_document(text: str, environ: Mapping[str, str]) -> Document:
     """Parses `text`; every problem is in the document's list, never raised."""
     document = Document(None)
-    loader: _Loader | None = None
+    loader: PlainLoader | None = None
     try:
-        loader = _Loader(text)
+        loader = PlainLoader(text)
         node = loader.get_single_node()
         if node is not None:
             document.data = _Walk(loader, environ, document).visit(node, (), ())
@@ -65,7 +67,7 @@ def read_document(text: str, environ: Mapping[str, str]) -> Document:
 
 
 class _Walk:
-    def __init__(self, loader: _Loader, environ: Mapping[str, str], document: Document) -> None:
+    def __init__(self, loader: PlainLoader, environ: Mapping[str, str], document: Document) -> None:
         self.loader = loader
         self.environ = environ
         self.document = document

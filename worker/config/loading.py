@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from worker.config.advice import advise
 from worker.config.document import Document, read_document
-from worker.config.importers import recognise
+from worker.config.importers import Source, recognise, render_data
 from worker.config.problems import ConfigError, Problem, problems_of
 from worker.config.schema import Config
 from worker.config.surroundings import add_keys, for_callers, implied
@@ -62,14 +62,18 @@ def load(path: Path | None, environ: Mapping[str, str], *, passthrough: str | No
 
 def parse(text: str, environ: Mapping[str, str], *, path: Path, generation: int) -> Loaded:
     """As `load`, for a file's text that has been read already."""
-    importer = recognise(text)
+    source = Source(text)
+    importer = recognise(source)
+    notes: list[str] = []
     if importer is None:
-        document, notes = read_document(text, environ), []
-        if document.data is None and not document.problems:
-            document.problems.append(Problem((), "is empty"))
+        document = read_document(text, environ)
     else:
-        imported = importer.convert(text)
-        document, notes = Document(imported.data), [f"read as a file of {importer.title}", *imported.notes]
+        imported = importer.convert(source)
+        notes = [f"read as a file of {importer.title}", *imported.notes]
+        document = read_document(render_data(imported.data), environ)
+        document.lines.clear()  # those of a text that nobody has seen
+    if document.data is None and not document.problems:
+        document.problems.append(Problem((), "is empty"))
     config = _validate(document, environ, str(path))
     return Loaded(config, path, generation, (*notes, *advise(config)))
 

@@ -53,6 +53,11 @@ class Config(Strict):
     passthrough: Passthrough | None = None
     admin: Admin = Admin()
 
+    def labels(self) -> frozenset[str]:
+        """Everything that can stand before the slash of a `provider/model` name."""
+        labels = {label for provider in self.providers for label in (provider.name, provider.label)}
+        return frozenset(labels | {c.prefix for provider in self.providers for c in provider.credentials if c.prefix})
+
     def provider(self, name: str) -> ProviderConfig | None:
         return next((provider for provider in self.providers if provider.name == name), None)
 
@@ -119,22 +124,26 @@ def _passthrough(config: Config) -> _Problems:
 
 
 def _circles(config: Config) -> _Problems:
-    """Routes that lead back to themselves, through targets or fallbacks, by their exact names."""
+    """Routes that lead back to themselves through their targets, by their exact names."""
     done: set[str] = set()
-    for start in config.models:
-        circle = _circle(config, start, (), done)
+    labels = config.labels()
+    ways = {
+        name: [target.model for target in route.targets if target.model.partition("/")[0] not in labels]
+        for name, route in config.models.items()
+    }
+    for start in ways:
+        circle = _circle(ways, start, (), done)
         if circle:
             yield ("models", start), f"leads back to itself: {' -> '.join(circle)}"
 
 
-def _circle(config: Config, name: str, path: tuple[str, ...], done: set[str]) -> tuple[str, ...] | None:
+def _circle(ways: Mapping[str, list[str]], name: str, path: tuple[str, ...], done: set[str]) -> tuple[str, ...] | None:
     if name in path:
         return (*path[path.index(name) :], name)
-    route = config.models.get(name)
-    if route is None or name in done:
+    if name not in ways or name in done:
         return None
-    for target in route.targets:
-        circle = _circle(config, target.model, (*path, name), done)
+    for target in ways[name]:
+        circle = _circle(ways, target, (*path, name), done)
         if circle:
             done.update(circle)
             return circle

@@ -1,0 +1,42 @@
+"""The DashScope to OpenAI gateway (farui-plus): its environment; callers bring their own DashScope keys."""
+
+from worker.config.importers.contract import Draft, Imported, Importer
+from worker.config.importers.source import Source
+
+_MODELS = ("farui-plus", "qwen-plus", "qwen-max", "qwen-turbo")
+
+
+def recognises(source: Source) -> bool:
+    return "DASHSCOPE_BASE_URL" in source.env and source.yaml is None
+
+
+def convert(source: Source) -> Imported:
+    draft = Draft("0.0.0.0", 8000, cors_origins=["*"])  # noqa: S104  its own default
+    draft.left_over(source.env, ("DASHSCOPE_BASE_URL",), "environment", "is not read by it")
+    draft.provider(
+        "dashscope",
+        "dashscope",
+        [],
+        base_url=host_of(source.env["DASHSCOPE_BASE_URL"]),
+        models=[*_MODELS, "*"],
+        defaults={"temperature": 0.7, "top_p": 1.0, "max_tokens": 2000},
+        drop_params=True,
+    )
+    draft.more["passthrough"] = {"provider": "dashscope"}
+    draft.note(
+        "a max_tokens above the model's own limit is no longer lowered in silence: DashScope's answer is passed on"
+    )
+    draft.note("histories of more than 20 messages are no longer cut")
+    draft.note("its video endpoints are not offered")
+    return draft.done()
+
+
+def host_of(address: str) -> str:
+    """DASHSCOPE_BASE_URL had to end in /api/v1 for one of its versions and must not for another: either is accepted."""
+    plain = address.rstrip("/")
+    for ending in ("/api/v1", "/compatible-mode/v1"):
+        plain = plain.removesuffix(ending)
+    return plain
+
+
+IMPORTER = Importer("the DashScope to OpenAI gateway", recognises, convert)

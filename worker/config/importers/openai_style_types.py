@@ -1,0 +1,139 @@
+"""The provider types of openai-style-api. Each function adds a provider and returns the target that reaches it.
+
+A target ends in `*` where the entry fixes no model: the client's own is passed on.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from worker.config.importers.contract import Draft
+from worker.config.importers.retired import current
+from worker.providers.registry import providers
+
+Config = Mapping[str, Any]
+Convert = Callable[[Draft, str, Config], str | None]
+_SPARK_OPTIONS = ("prompt", "uid", "chat_id")
+_ARK_MODEL = "doubao-seed-1-6-251015"
+
+
+def compatible_type(address: str) -> str:
+    """The type whose own address this is, else openai-compatible."""
+    known = (kind.type_name for kind in providers().values() if (kind.default_base_url or "") == address)
+    return next(known, "openai-compatible")
+
+
+def _openai(draft: Draft, name: str, config: Config) -> str:
+    address = str(config.get("api_base") or "https://api.openai.com/v1").rstrip("/")
+    overrides = _rest(config, "api_key", "api_base", "model")
+    account = {"name": "main", "api_key": config.get("api_key")}
+    model = config.get("model")
+    type_name = compatible_type(address)
+    where = draft.provider(name, type_name, [account], base_url=address, models=[model or "*"], overrides=overrides)
+    return f"{where}/{model or '*'}"
+
+
+def _azure(draft: Draft, name: str, config: Config) -> str:
+    model = config.get("deployment_id") or "*"
+    where = draft.provider(
+        name,
+        "azure-openai",
+        [{"name": "main", "api_key": config.get("api_key")}],
+        base_url=str(config.get("api_base") or "").rstrip("/"),
+        api_version=config.get("api_version"),
+        models=[model],
+        overrides=_rest(config, "api_key", "api_base", "api_version", "deployment_id"),
+    )
+    return f"{where}/{model}"
+
+
+def _claude(draft: Draft, name: str, config: Config) -> str:
+    draft.note(f"{name}: its adapter did not work there; it is an anthropic provider here")
+    draft.left_over(config, ("api_key", "model"), name)
+    return _plain(draft, name, "anthropic", {"api_key": config.get("api_key")}, config.get("model"))
+
+
+def _claude_web(draft: Draft, name: str, config: Config) -> str:
+    single = bool(config.get("single_conversation"))
+    options = {"prompt": config.get("prompt"), "single_conversation": single or None}
+    if single:
+        options["conversation_id"] = config.get("conversation_id")
+    draft.left_over(
+        config, ("cookie", "proxies", "prompt", "single_conversation", "conversation_id"), name, "had no effect"
+    )
+    account = {"cookie": config.get("cookie")}
+    return _plain(draft, name, "claude-web", account, "default", proxy=_proxy(config), **options)
+
+
+def _zhipu(draft: Draft, name: str, config: Config) -> str:
+    if config.get("prompt"):
+        draft.note(f"{name}: prompt was left out, because the model takes system messages now")
+    overrides = _rest(config, "api_key", "model", "prompt")
+    return _plain(draft, name, "zhipu", {"api_key": config.get("api_key")}, config.get("model"), overrides=overrides)
+
+
+def _spark(draft: Draft, name: str, config: Config) -> str:
+    account = {key: config.get(key) for key in ("app_id", "api_key", "api_secret")}
+    overrides = _rest(config, *account, "api_model_version", *_SPARK_OPTIONS)
+    options = {key: config.get(key) for key in _SPARK_OPTIONS}
+    version = config.get("api_model_version") or "v3.5"
+    return _plain(draft, name, "spark", account, version, overrides=overrides, **options)
+
+
+def _gemini(draft: Draft, name: str, config: Config) -> str:
+    draft.left_over(config, ("api_key", "proxies"), name, "had no effect, or has no counterpart,")
+    return _plain(draft, name, "gemini", {"api_key": config.get("api_key")}, "gemini-pro", proxy=_proxy(config))
+
+
+def _bing(draft: Draft, name: str, config: Config) -> str:
+    style = config.get("style") or "balanced"
+    account = {"cookie": config.get("cookie")}
+    return _plain(draft, name, "bing-sydney", account, f"bing-{style}", proxy=_proxy(config), style=style)
+
+
+def _qwen(draft: Draft, name: str, config: Config) -> str:
+    account = {"api_key": config.get("api_key")}
+    return _plain(draft, name, "dashscope", account, config.get("model"), overrides=_rest(config, "api_key", "model"))
+
+
+def _skylark(draft: Draft, name: str, config: Config) -> str | None:
+    key = str(config.get("api_key") or "")
+    if ":" in key or not key:
+        draft.note(f"{name}: its API is shut down and AK:SK pairs do not work on Ark: make an Ark API key and add it")
+        return None
+    draft.note(f"{name}: {config.get('model')} is retired; {_ARK_MODEL} on Ark answers in its place")
+    defaults = {"temperature": config.get("temperature"), "max_tokens": config.get("max_length")}
+    filled = {field: value for field, value in defaults.items() if value}
+    return _plain(draft, name, "skylark", {"api_key": key}, _ARK_MODEL, defaults=filled)
+
+
+def _plain(draft: Draft, name: str, type_name: str, account: Mapping[str, Any], model: str | None, **more: Any) -> str:
+    """A dialect that drops what it cannot do, as its adapter did there."""
+    found = current(draft, type_name, model, name) if model else "*"
+    where = draft.provider(name, type_name, [{"name": "main", **account}], models=[found], drop_params=True, **more)
+    return f"{where}/{found}"
+
+
+def _rest(config: Config, *known: str) -> dict[str, Any]:
+    """Whatever is no setting of the type wins over the client's request."""
+    return {key: value for key, value in config.items() if key not in known}
+
+
+def _proxy(config: Config) -> str | None:
+    proxies = config.get("proxies") or {}
+    found: str | None = config.get("proxy") or proxies.get("https") or proxies.get("http")
+    return found
+
+
+TYPES: Mapping[str, Convert] = {
+    "openai": _openai,
+    "proxy": _openai,
+    "azure": _azure,
+    "claude": _claude,
+    "claude-web": _claude_web,
+    "zhipu-api": _zhipu,
+    "xunfei-spark-api": _spark,
+    "gemini": _gemini,
+    "bing-sydney": _bing,
+    "qwen": _qwen,
+    "skylark": _skylark,
+}
