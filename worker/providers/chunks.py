@@ -21,10 +21,11 @@ class ChunkWriter:
     def began(self) -> bool:
         return bool(self._choices)
 
-    def identify(self, completion_id: str) -> None:
-        """Takes the upstream's own id, if nothing was written under another one."""
+    def identify(self, completion_id: str, model: str | None = None) -> None:
+        """Takes the upstream's own id, and the model that it says answers, if nothing was written under another one."""
         if not self.began:
             self._frame["id"] = completion_id
+            self._frame["model"] = model or self._frame["model"]
 
     def delta(self, *, index: int = 0, **fields: Any) -> Chunk:
         """A chunk of choice `index` with `content`, `reasoning_content`, ..."""
