@@ -21,6 +21,7 @@ def resolve_model(model: str | None, caller: Caller, catalogue: Catalogue) -> Mo
             code="missing_required_parameter",
             param="model",
         )
+    name = caller.policy.mapped(name)
     entry = catalogue.find_model(name)
     if entry is None:
         unknown = f"The model '{name[:_MOST_QUOTED]}' does not exist or you do not have access to it."

@@ -17,7 +17,7 @@ import msgpack
 CATALOGUE_FORMAT: Final = 1
 _NEAR_NAMES: Final = 3
 # Above this, comparing every name with a misspelt one would cost the front more than a request does.
-_MOST_COMPARED: Final = 2000
+_MOST_COMPARED: Final = 500
 T = TypeVar("T")
 
 
@@ -43,7 +43,10 @@ class ModelEntry:
 
 @dataclass(frozen=True, slots=True)
 class KeyPolicy:
-    """What one client key may do. `models` are case-sensitive wildcard patterns; an empty tuple allows none."""
+    """What one client key may do. `models` are case-sensitive wildcard patterns; an empty tuple allows none.
+
+    `model_map` has (asked name or pattern with one `*`, name used instead, in which `*` is what that one stood for).
+    """
 
     digest: bytes
     name: str
@@ -51,6 +54,19 @@ class KeyPolicy:
     default_model: str | None = None
     queue_wait_s: float | None = None
     revoked: bool = False
+    model_map: tuple[tuple[str, str], ...] = ()
+
+    def mapped(self, model: str) -> str:
+        """The name that this key means by `model`: exact entries of its map count first, then patterns in order."""
+        for asked, used in self.model_map:
+            if asked == model:
+                return used
+        for asked, used in self.model_map:
+            before, star, after = asked.partition("*")
+            long_enough = len(model) >= len(before) + len(after)
+            if star and long_enough and model.startswith(before) and model.endswith(after):
+                return used.replace("*", model[len(before) : len(model) - len(after)])
+        return model
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,8 +137,9 @@ def _policy(key: KeyConfig, hmac_key: bytes) -> KeyPolicy:
     return KeyPolicy(
         digest=key_digest(hmac_key, key.key.get_secret_value()),
         name=key.name,
-        models=key.models,
+        models=(*key.models, *key.model_map.values()),
         default_model=key.default_model,
         queue_wait_s=key.queue_wait_s,
         revoked=key.revoked,
+        model_map=tuple(key.model_map.items()),
     )

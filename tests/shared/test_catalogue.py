@@ -105,3 +105,16 @@ def test_near_names_are_only_those_that_the_key_may_use() -> None:
     assert catalogue.near_models(KeyPolicy(b"", "", ("*mini",)), "gpt4o") == ["gpt-4o-mini"]
     assert catalogue.near_models(KeyPolicy(b"", ""), "kimi-k2") == ["Kimi-K2"]
     assert catalogue.near_models(KeyPolicy(b"", ""), "zzz") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [("exact", "first"), ("gpt-4-mini", "m/4"), ("gpt--mini", "m/"), ("gpt-mini", "rest/gpt-mini"), ("", "rest/")],
+)
+def test_a_keys_map_prefers_exact_names_and_fills_in_what_a_star_stood_for(asked: str, used: str) -> None:
+    model_map = (("gpt-*-mini", "m/*"), ("*", "rest/*"), ("exact", "first"))
+    assert KeyPolicy(b"", "k", model_map=model_map).mapped(asked) == used
+
+
+def test_a_key_without_a_map_means_what_it_says() -> None:
+    assert KeyPolicy(b"", "k").mapped("gpt-4") == "gpt-4"

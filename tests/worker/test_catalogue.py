@@ -178,6 +178,13 @@ def test_a_fingerprint_covers_what_fronts_do_not_see() -> None:
     assert first.fingerprint != offer(1, providers=[provider], secrets=Secrets(bytes([1] * 32))).fingerprint
 
 
+def test_a_key_may_use_what_it_maps_to() -> None:
+    key = {"name": "team", "key": KEY, "models": ["gpt-*"], "model_map": {"*": "o/*", "x": "m"}}
+    (policy,) = offer(1, keys=[key]).catalogue.keys
+    assert policy.models == ("gpt-*", "o/*", "m")
+    assert [policy.mapped(name) for name in ("x", "gpt-4")] == ["m", "o/gpt-4"]
+
+
 async def test_it_is_published_at_the_memory_limit(one: Worker) -> None:
     await one.bus.command("CONFIG", "SET", "maxmemory", "1")
     try:

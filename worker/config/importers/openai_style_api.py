@@ -52,7 +52,7 @@ def convert(source: Source) -> Imported:
             {
                 "name": entry.name,
                 "key": token,
-                "models": [target],
+                "models": [],
                 "default_model": _DEFAULT_MODEL,
                 "model_map": {"*": target},
             }
