@@ -4,10 +4,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from api.auth import authenticate
+from api.auth import Caller, authenticate
 from api.models import resolve_model
 from api.state import FrontState
-from shared.catalogue import ModelEntry
+from shared.catalogue import Catalogue, ModelEntry
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
@@ -15,21 +15,24 @@ router = APIRouter(prefix="/v1", tags=["models"])
 @router.get("/models/", include_in_schema=False)
 @router.get("/models", summary="List the models that your key may use")
 async def list_models(request: Request) -> dict[str, Any]:
-    front: FrontState = request.app.state.front
-    catalogue = front.catalogue.current
-    caller = authenticate(dict(request.headers.raw), catalogue)
-    assert catalogue is not None, "authenticate raises without one"
+    caller, catalogue = _identify(request)
     return {"object": "list", "data": [describe(entry) for entry in catalogue.visible_models(caller.policy)]}
 
 
 @router.get("/models/{model:path}", summary="Describe one model")
 async def retrieve_model(request: Request, model: str) -> dict[str, Any]:
     """Ids may have slashes, as in `provider/model`."""
+    caller, catalogue = _identify(request)
+    return describe(resolve_model(model, caller, catalogue))
+
+
+def _identify(request: Request) -> tuple[Caller, Catalogue]:
     front: FrontState = request.app.state.front
     catalogue = front.catalogue.current
     caller = authenticate(dict(request.headers.raw), catalogue)
     assert catalogue is not None, "authenticate raises without one"
-    return describe(resolve_model(model, caller, catalogue))
+    request.state.key_hash = caller.short_digest
+    return caller, catalogue
 
 
 def describe(entry: ModelEntry) -> dict[str, Any]:

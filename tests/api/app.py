@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 
+from api.access import Access
 from api.auth import authenticate
 from api.body import read_body
 from api.cors import Cors
@@ -68,6 +69,7 @@ def make_app() -> FastAPI:
     add_error_answers(app)
     add_docs(app)
     app.add_middleware(Cors, find_origins=lambda: find_catalogue(app).cors_origins)
+    app.add_middleware(Access, self_logging=frozenset({("POST", "/v1/chat/completions")}))
     app.add_middleware(Boundary)
 
     @app.post("/v1/chat/completions", include_in_schema=False)
