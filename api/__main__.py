@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         host=options.host,
         port=options.port,
         fd=options.fd,
+        closing_s=options.closing_s,
         forwarded_allow_ips=os.environ.get("PENSTOCK_FORWARDED_ALLOW_IPS", "127.0.0.1"),
     )
     try:
@@ -41,6 +42,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="the port to listen on (default: 8080)")
     parser.add_argument("--fd", type=int, help="an inherited listening socket, instead of host and port")
+    parser.add_argument(
+        "--closing-s", type=float, default=3.0, help="on SIGTERM, so long new requests are still taken (default: 3)"
+    )
     parser.add_argument("--log-level", default=os.environ.get("PENSTOCK_LOG_LEVEL", "info"))
     return parser.parse_args(argv)
 

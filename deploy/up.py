@@ -109,5 +109,6 @@ def _child(name: str, environ: Mapping[str, str], listener: socket.socket) -> Ch
     python = [sys.executable, "-P", "-m"]
     if name.startswith("front"):
         fd = listener.fileno()
-        return Child(name, [*python, "api", "--fd", str(fd)], environ, sockets=[fd])
+        command = [*python, "api", "--fd", str(fd), "--closing-s", "0"]  # no balancer has to learn that this one leaves
+        return Child(name, command, environ, sockets=[fd])
     return Child(name, [*python, "worker"], environ)

@@ -1,6 +1,7 @@
 """The commands `penstock api` and `penstock worker`: the parts, for production."""
 
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -22,13 +23,7 @@ def api(
 
     Example: PENSTOCK_REDIS_URL=redis://10.0.0.5:6379/0 penstock api --host 0.0.0.0 --port 8080
     """
-    from api.__main__ import main
-    from deploy.keys import KeyFileError, read_key_files
-
-    with told(KeyFileError):
-        read_key_files(os.environ)
-        where = ["--fd", str(fd)] if fd is not None else ["--host", host, "--port", str(port)]
-        raise typer.Exit(main([*where, "--log-level", log_level.value]))
+    _become("api", log_level, *(["--fd", str(fd)] if fd is not None else ["--host", host, "--port", str(port)]))
 
 
 def worker(config: Config = None, log_level: Level = LogLevel.INFO) -> None:
@@ -36,10 +31,17 @@ def worker(config: Config = None, log_level: Level = LogLevel.INFO) -> None:
 
     Example: PENSTOCK_REDIS_URL=redis://10.0.0.5:6379/0 penstock worker --config /etc/penstock/penstock.yaml
     """
+    _become("worker", log_level, *(["--config", str(config)] if config else []))
+
+
+def _become(module: str, log_level: LogLevel, *arguments: str) -> None:
+    """Replaces this process, so that a server does not keep the command line's memory.
+
+    With `-P` no folder of the user's that is called `api` stands in for ours.
+    """
     from deploy.keys import KeyFileError, read_key_files
-    from worker.__main__ import main
 
     with told(KeyFileError):
         read_key_files(os.environ)
-        os.environ["PENSTOCK_LOG_LEVEL"] = log_level.value
-        raise typer.Exit(main(["--config", str(config)] if config else []))
+    os.environ["PENSTOCK_LOG_LEVEL"] = log_level.value
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *arguments])  # noqa: S606  our own modules
