@@ -27,6 +27,7 @@ from worker.waker import Waker
 _CLAIM_BYTES = 4 * 1024 * 1024
 _CLAIM_JOBS = 100
 _ACKNOWLEDGED_WITHIN_S = 5.0
+_BREATH_S = 0.05
 _log = structlog.get_logger()
 _NO_POOL: Any = object()  # keeps arq from opening its own connection
 
@@ -125,7 +126,8 @@ class Host(Worker):
                 if self._source != "queue" and not self.jobs:
                     return
                 await self._waker.wait(for_token=free > 0 and self._source == "queue")
-            except BusDown:
+            except BusDown:  # lost, or it does not read what we send
+                await asyncio.sleep(_BREATH_S)
                 await self._bus.up.wait()
             except CommandRefused as error:
                 _log.error("claim refused", reason=str(error))
