@@ -1,0 +1,238 @@
+"""Which model name leads where: aliases, merged and prefixed names, wildcards, nested routes. Pure.
+
+A name is looked for in this order: a route of exactly this name, `label/model`, a merged model, the route whose pattern
+fits best, a provider whose pattern fits.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from shared.catalogue import ModelEntry
+from shared.errors import NotFound
+from worker.config.route import Mode, RouteConfig, Strategy
+from worker.config.schema import Config
+from worker.routing.fields import FieldRules, rules_of
+from worker.routing.offers import Labels, Offer, merged, offers_of
+from worker.routing.patterns import STAR, best_match, fill
+from worker.routing.route import Destination, Route, Stage
+
+_NEAR_NAMES = 3
+_OWNER = "penstock"
+
+
+@dataclass(frozen=True, slots=True)
+class Dangling:
+    """A target or fallback that leads nowhere: `where` is its place in the file."""
+
+    where: tuple[str | int, ...]
+    name: str
+    why: str
+
+
+class RouteTable:
+    """One configuration with one set of discovered models; immutable, so a request keeps the one it began with."""
+
+    def __init__(self, config: Config, offers: Sequence[Offer]) -> None:
+        self._config = config
+        self._offers = offers
+        self._labels = Labels.of(offers)
+        self._merged = merged(offers) if config.routing.mode is Mode.MERGE else {}
+        self._wild = [name for name in config.models if STAR in name]
+        self._found: dict[str, Route] = {}
+
+    @classmethod
+    def build(cls, config: Config, discovered: Mapping[str, Sequence[str]]) -> "RouteTable":
+        """`discovered` is provider name -> the upstream's model ids."""
+        return cls(config, offers_of(config, discovered))
+
+    def resolve(self, model: str) -> Route:
+        """Raises NotFound, with the nearest names, for a name that leads nowhere."""
+        route = self._found.get(model)
+        if route is None:
+            route = self._route(model)
+            if model in self._config.models or model in self._merged:  # not whatever clients make up
+                self._found[model] = route
+        return route
+
+    def direct(self, provider: str, model: str) -> Route:
+        """The route to one provider alone, whatever it lists: for a caller with a key of its own."""
+        offer = next((offer for offer in self._offers if offer.provider.name == provider), None)
+        if offer is None:
+            raise self._not_found(model)
+        upstream_model = offer.upstream_model(model) or model
+        return self._plain(model, [offer.destination(upstream_model)])
+
+    # ---- what may be asked for
+
+    def public_models(self) -> list[ModelEntry]:
+        """What `GET /v1/models` lists: routes, then merged models or, in prefix mode, `label/model`."""
+        names = dict.fromkeys(name for name in self._config.models if STAR not in name)
+        if self._config.routing.mode is Mode.MERGE:
+            names |= dict.fromkeys(self._merged)
+        else:
+            names |= dict.fromkeys(f"{offer.provider.label}/{name}" for offer in self._offers for name in offer.names)
+        return [self._entry(name) for name in names]
+
+    def patterns(self) -> list[str]:
+        """Names with a `*` that are accepted besides the listed ones. What stands before a slash is among them."""
+        wild = [*self._wild, *(f"{label}/*" for label in self._labels.known)]
+        if self._config.routing.mode is Mode.MERGE:
+            wild += [pattern for offer in self._offers for pattern in offer.patterns]
+        return list(dict.fromkeys(wild))
+
+    def _entry(self, name: str) -> ModelEntry:
+        route = self._config.models.get(name)
+        destinations = self._merged.get(name, ())
+        owner = destinations[0].provider.name if len(destinations) == 1 and route is None else _OWNER
+        wait_s = (route.queue_wait_s if route else None) or self._config.queue.wait_s
+        return ModelEntry(name, owned_by=owner, queue_wait_s=wait_s)
+
+    # ---- looking up
+
+    def _route(self, name: str) -> Route:
+        found = self._configured(name)
+        if found is not None:
+            return self._expand(name, *found)
+        destinations = self._offered(name)
+        if not destinations:
+            raise self._not_found(name)
+        return self._plain(name, destinations)
+
+    def _configured(self, name: str) -> tuple[str, RouteConfig, str] | None:
+        """(key, route, what its `*` stands for); patterns come after everything that is offered by name."""
+        if name in self._config.models and STAR not in name:
+            return name, self._config.models[name], ""
+        labelled = self._labels.find(name)
+        if name in self._merged or (labelled and labelled[0].upstream_model(labelled[2]) is not None):
+            return None
+        found = best_match(self._wild, name)
+        return (found[0], self._config.models[found[0]], found[1]) if found else None
+
+    def _offered(self, name: str, *, trust: bool = False) -> list[Destination]:
+        labelled = self._labels.find(name)
+        if labelled is not None:
+            offer, credential, rest = labelled
+            model = offer.trusted_model(rest) if trust or not offer.listed else offer.upstream_model(rest)
+            if model is not None:
+                return [offer.destination(model, credential)]
+        if name in self._merged:
+            return self._merged[name]
+        if self._config.routing.mode is Mode.PREFIX:
+            return []
+        wild = [(offer, offer.upstream_model(name)) for offer in self._offers]
+        return [offer.destination(model) for offer, model in wild if model is not None]
+
+    def _plain(self, name: str, destinations: Sequence[Destination]) -> Route:
+        routing = self._config.routing
+        stage = Stage(name, routing.strategy, tuple(destinations))
+        return Route(name, (stage,), (), routing.retries, routing.affinity, None)
+
+    # ---- routes of the file
+
+    def _expand(self, name: str, key: str, route: RouteConfig, star: str) -> Route:
+        routing = self._config.routing
+        stages = self._stages(key, route, star, (key,))
+        if not any(stage.destinations for stage in stages):
+            raise NotFound(f"The model '{name}' is configured, but none of its targets exists now.", param="model")
+        fallbacks = tuple(fill(fallback, star) for fallback in route.fallbacks)
+        retries = route.retries or routing.retries
+        return Route(name, tuple(stages), fallbacks, retries, route.affinity or routing.affinity, route.queue_wait_s)
+
+    def _stages(self, key: str, route: RouteConfig, star: str, path: tuple[str, ...]) -> list[Stage]:
+        """One stage; with `priority`, nested routes keep strategies of their own as stages of their own."""
+        strategy = route.strategy or self._config.routing.strategy
+        inner = [(target.weight, self._inner(fill(target.model, star), path)) for target in route.targets]
+        if strategy is Strategy.PRIORITY:
+            stages = _joined(key, [stage for _, nested in inner for stage in nested])
+        else:
+            stages = [Stage(key, strategy, weigh(inner), route.race_delay_s)]
+        rules = rules_of(route)
+        return [_ruled(stage, rules) for stage in stages]
+
+    def _inner(self, name: str, path: tuple[str, ...]) -> list[Stage]:
+        """What a target leads to. Circles cannot be: the configuration refuses those of exact names, and a pattern is
+        not followed twice.
+        """
+        found = self._configured(name)
+        if found is not None and found[0] not in path:
+            key, route, star = found
+            return self._stages(key, route, star, (*path, key))
+        return [Stage(name, self._config.routing.strategy, tuple(self._offered(name, trust=True)))]
+
+    # ---- what is wrong
+
+    def dangling(self) -> list[Dangling]:
+        """For `penstock check`: targets and fallbacks that lead nowhere."""
+        return [problem for key, route in self._config.models.items() for problem in self._problems(key, route)]
+
+    def _problems(self, key: str, route: RouteConfig) -> Iterator[Dangling]:
+        asked: list[tuple[tuple[str | int, ...], str]] = [
+            (("models", key, "targets", i, "model"), target.model) for i, target in enumerate(route.targets)
+        ]
+        asked += [(("models", key, "fallbacks", i), name) for i, name in enumerate(route.fallbacks)]
+        for where, name in asked:
+            if STAR in name and STAR in key:
+                continue  # what it stands for is known when it is asked for
+            if not any(stage.destinations for stage in self._inner(name, (key,) if "targets" in where else ())):
+                yield Dangling(where, name, self._suggestion(name))
+
+    def _suggestion(self, name: str) -> str:
+        near = self._near(name)
+        return f"nothing offers it; did you mean {' or '.join(near)}?" if near else "nothing offers it"
+
+    def _near(self, name: str) -> list[str]:
+        names = [entry.id for entry in self.public_models()]
+        names += [f"{offer.provider.label}/{model}" for offer in self._offers for model in offer.names]
+        return difflib.get_close_matches(name, dict.fromkeys(names), n=_NEAR_NAMES)
+
+    def _not_found(self, model: str) -> NotFound:
+        near = self._near(model)
+        hint = (
+            f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else " GET /v1/models lists what does."
+        )
+        return NotFound(f"The model '{model}' does not exist.{hint}", param="model")
+
+
+def weigh(groups: Sequence[tuple[int, Sequence[Stage]]]) -> tuple[Destination, ...]:
+    """The destinations of targets with these weights; what a target leads to shares its weight, in whole numbers."""
+    shared = [(weight, _shares(stages)) for weight, stages in groups]
+    sums = [sum(share for _, share in shares) or 1 for _, shares in shared]
+    common = math.lcm(*sums)
+    return tuple(
+        replace(destination, weight=weight * share * common // total)
+        for (weight, shares), total in zip(shared, sums, strict=True)
+        for destination, share in shares
+    )
+
+
+def _shares(stages: Sequence[Stage]) -> list[tuple[Destination, int]]:
+    """Of a nested route's destinations, by its own strategy; where it has an order, the first takes all."""
+    found = [destination for stage in stages for destination in stage.destinations]
+    if len(found) == 1:
+        return [(found[0], 1)]
+    match stages[0].strategy:
+        case Strategy.WEIGHTED:
+            return [(one, one.weight) for one in found]
+        case Strategy.PRIORITY | Strategy.RACE:
+            return [(one, int(i == 0)) for i, one in enumerate(found)]
+        case _:
+            return [(one, int(one.weight > 0)) for one in found]
+
+
+def _joined(key: str, stages: Sequence[Stage]) -> list[Stage]:
+    """Neighbours without a choice of their own become one stage that keeps their order."""
+    joined: list[Stage] = []
+    for stage in stages:
+        ordered = len(stage.destinations) == 1 or stage.strategy is Strategy.PRIORITY
+        if ordered and joined and joined[-1].strategy is Strategy.PRIORITY:
+            joined[-1] = replace(joined[-1], destinations=(*joined[-1].destinations, *stage.destinations))
+        elif stage.destinations:
+            joined.append(replace(stage, name=key, strategy=Strategy.PRIORITY) if ordered else stage)
+    return joined
+
+
+def _ruled(stage: Stage, rules: FieldRules) -> Stage:
+    ruled = (replace(one, rules=one.rules.under(rules)) for one in stage.destinations)
+    return replace(stage, destinations=tuple(ruled))
