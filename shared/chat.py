@@ -1,5 +1,6 @@
 """The chat completion request as the front checks it: once, from the raw bytes, which then travel on untouched."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -44,6 +45,15 @@ def validate_chat(raw: bytes) -> ChatHead:
         include_usage=options is not None and options.get("include_usage") is True,
         n=body.get("n") or 1,
     )
+
+
+def check_fields(fields: Mapping[str, Any]) -> None:
+    """The same for some fields of a request alone, as an operator sets them. Raises InvalidRequest."""
+    body = {"messages": [{"role": "user", "content": ""}], **fields}
+    try:
+        CHAT_REQUEST.validator.validate_python(body)
+    except ValidationError as error:
+        raise complain(error, body) from None
 
 
 def read_json(raw: bytes) -> Any:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.chat import ChatHead, validate_chat
+from shared.chat import ChatHead, check_fields, validate_chat
 from shared.errors import InvalidRequest
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -170,6 +170,12 @@ def test_of_a_key_that_stands_twice_the_last_counts() -> None:
 
 def test_an_empty_model_is_none() -> None:
     assert validate_chat(orjson.dumps({"model": "", "messages": HELLO})).model is None
+
+
+def test_fields_alone_are_checked_without_a_request_around_them() -> None:
+    check_fields({"temperature": 0.8, "enable_thinking": True})
+    with pytest.raises(InvalidRequest, match="'temperature'"):
+        check_fields({"temperature": 3})
 
 
 json_values = st.recursive(

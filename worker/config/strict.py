@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from shared.chat import check_fields
+from shared.errors import InvalidRequest
 from worker.config.problems import failure, problems_of, unknown
 
 
@@ -44,6 +47,14 @@ def _drops(value: Any) -> Any:
     raise ValueError("must be true, false or a list of field names")
 
 
+def _check_fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        check_fields(value)
+    except InvalidRequest as error:
+        raise ValueError(error.message) from None
+    return value
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -51,7 +62,7 @@ Name = Annotated[str, Field(pattern=r"^[^\s/*,]+$", max_length=128)]
 """A provider, account or key: no blank, slash, comma or star, because names become parts of model ids and labels."""
 ModelName = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=512)]
 """A model id or a pattern, in which `*` stands for any text."""
-Fields = Mapping[str, JsonValue]
-"""Fields of a chat completion request, as JSON."""
+Fields = Annotated[Mapping[str, JsonValue], AfterValidator(_check_fields)]
+"""Fields of a chat completion request, as JSON; known ones are checked as a client's are."""
 DropParams = Annotated[bool | tuple[str, ...], BeforeValidator(_drops)]
 """True: what the upstream cannot do is dropped instead of refused. A list: these fields never reach the upstream."""

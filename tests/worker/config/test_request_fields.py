@@ -1,0 +1,32 @@
+"""Overrides and defaults of penstock.yaml are fields of a request and are checked as such."""
+
+from pathlib import Path
+
+import pytest
+
+from worker.config.loading import load
+from worker.config.problems import ConfigError
+
+PROVIDER = "providers: [{name: e, type: echo, %s: {temperature: %s, enable_thinking: true}}]"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "penstock.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("key", ["overrides", "defaults"])
+def test_a_right_value_and_an_unknown_field_pass(tmp_path: Path, key: str) -> None:
+    load(write(tmp_path, PROVIDER % (key, 0.8)), {})
+
+
+@pytest.mark.parametrize("key", ["overrides", "defaults"])
+@pytest.mark.parametrize(("value", "told"), [("3", "It must be at most 2."), ("hot", "expected a number")])
+def test_a_wrong_value_is_a_problem_of_the_file(tmp_path: Path, key: str, value: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, PROVIDER % (key, value)), {})
+    (problem,) = caught.value.problems
+    assert problem.location == ("providers", 0, key)
+    assert "'temperature'" in problem.message
+    assert told in problem.message
