@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 from worker.config.key import is_sample
 from worker.config.schema import Auth, Config, ProviderConfig
@@ -23,9 +24,9 @@ def _access(config: Config) -> Iterator[str]:
         yield "no client key is configured: `penstock up` makes one, anything else refuses every request"
     if config.server.auth is Auth.NONE:
         yield "auth: none: whoever can reach this machine's loopback address uses your accounts"
-    for key in config.keys:
-        if len(key.key.get_secret_value()) < _SHORT_KEY:
-            yield f"client key {key.name!r} is short enough to be guessed; `penstock keys` makes long ones"
+    short = [key.name for key in config.keys if len(key.key.get_secret_value()) < _SHORT_KEY]
+    if short:
+        yield f"short enough to be guessed: client key {', '.join(short)}; `penstock keys` makes long ones"
 
 
 def _provider(provider: ProviderConfig) -> Iterator[str]:
@@ -49,8 +50,12 @@ def _targets(config: Config) -> Iterator[str]:
     for name, route in config.models.items():
         wanted = [target.model for target in route.targets] + list(route.fallbacks)
         for model in wanted:
-            known = model in config.models or model in listed or model.partition("/")[0] in labels
+            known = model in listed or model.partition("/")[0] in labels or _is_route(config, model)
             if not known and not (open_ended and "/" not in model):
                 near = get_close_matches(model, [*config.models, *listed, *labels], n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 yield f"route {name!r} leads to {model!r}, which is neither a route nor a model of a provider{hint}"
+
+
+def _is_route(config: Config, model: str) -> bool:
+    return any(fnmatchcase(model, name) for name in config.models)

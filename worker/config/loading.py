@@ -68,7 +68,10 @@ def parse(text: str, environ: Mapping[str, str], *, path: Path, generation: int)
     if importer is None:
         document = read_document(text, environ)
     else:
-        imported = importer.convert(source)
+        try:
+            imported = importer.read(source)
+        except ValueError as error:
+            raise ConfigError([Problem((), str(error))], str(path)) from None
         notes = [f"read as a file of {importer.title}", *imported.notes]
         document = read_document(render_data(imported.data), environ)
         document.lines.clear()  # those of a text that nobody has seen

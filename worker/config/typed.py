@@ -60,7 +60,7 @@ def _address(kind: Provider, data: Mapping[str, Any]) -> _Problems:
 
 def _options(kind: Provider, rest: Mapping[str, Any], common: set[str], problems: _Problems) -> Options:
     valid = kind.options.model_fields.keys()
-    for key in rest.keys() - valid:
+    for key in (key for key in rest if key not in valid):
         problems.append(((key,), unknown(key, (common - {"options"}) | valid)))
     try:
         return kind.options.model_validate({key: value for key, value in rest.items() if key in valid})
@@ -86,7 +86,7 @@ def _credential(
     here: Location = ("credentials", index)
     fields = {wanted.name: wanted for wanted in kind.credential_fields}
     values: dict[str, str] = {}
-    for key in raw.keys() - common:
+    for key in (key for key in raw if key not in common):
         if key not in fields:
             problems.append(((*here, key), unknown(key, common | fields.keys())))
         elif isinstance(raw[key], str | int | float):

@@ -30,6 +30,14 @@ class Importer:
     recognises: Callable[[Source], bool]
     convert: Callable[[Source], Imported]
 
+    def read(self, source: Source) -> Imported:
+        """Raises ValueError for a file that is this predecessor's and broken."""
+        try:
+            return self.convert(source)
+        except (AttributeError, TypeError, KeyError, ValueError, IndexError):
+            # Nobody has checked the shapes in it, and what it got wrong may be anywhere.
+            raise ValueError(f"looks like a file of {self.title}, but some of its parts have other shapes") from None
+
 
 class Draft:
     """Collects what an importer finds."""
@@ -59,9 +67,9 @@ class Draft:
         entry: dict[str, Any] = {"name": unique, "type": type_name}
         if kind.status is Status.UNOFFICIAL:
             entry["accept_unofficial"] = True
-            self.note(f"{unique}: accept_unofficial was set because you used it before. {kind.note}")
+            self.note(f"{unique}: accept_unofficial is set, because you used it before")
         elif kind.status is not Status.OFFICIAL and not more.get("base_url"):
-            self.note(f"{unique}: answers 410. {kind.note}")
+            self.note(f"{unique}: is carried over, but answers 410")
         entry.update((key, value) for key, value in more.items() if value not in (None, "", {}, []))
         filled = [{key: value for key, value in account.items() if value not in (None, "")} for account in credentials]
         if filled:

@@ -34,6 +34,8 @@ _PREFIXES = {
 }
 _ACCOUNT = ("model", "api_key", "api_base", "base_url", "api_version", "rpm", "tpm", "max_parallel_requests")
 _SPENT = (*_ACCOUNT, "weight", "timeout", "stream_timeout", "request_timeout", "custom_llm_provider", "organization")
+# LiteLLM's addresses of these end before the version.
+_ENDINGS = {"anthropic": "/v1", "ollama": "/v1"}
 # Settings of LiteLLM itself, which are no fields of a request.
 _FOREIGN = (
     "mock_response",
@@ -82,6 +84,8 @@ class Deployments:
 
     def _provider(self, type_name: str, variable: str | None, params: Mapping[str, Any]) -> str:
         more = self._entry(params)
+        if isinstance(more["base_url"], str) and type(more["base_url"]) is not Variable:
+            more["base_url"] = _with_version(type_name, more["base_url"])
         account = _account(type_name, variable, params)
         identity = repr((type_name, more, account))
         if identity not in self._providers:
@@ -114,6 +118,11 @@ def _split(params: Mapping[str, Any]) -> tuple[tuple[str, str | None] | None, st
     if found[0] == "openai" and (params.get("api_base") or params.get("base_url")):
         found = ("openai-compatible", found[1])
     return found, rest if slash else text
+
+
+def _with_version(type_name: str, address: str) -> str:
+    ending = _ENDINGS.get(type_name, "")
+    return address if address.rstrip("/").endswith(ending) else address.rstrip("/") + ending
 
 
 def _account(type_name: str, variable: str | None, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _TYPES = {
     1: ("openai", "/v1"),
     3: ("azure-openai", ""),
     8: ("openai-compatible", "/v1"),
-    14: ("anthropic", ""),
+    14: ("anthropic", "/v1"),
     15: ("qianfan", ""),
     16: ("zhipu", "/api/paas/v4"),
     17: ("dashscope", ""),

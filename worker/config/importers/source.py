@@ -14,6 +14,8 @@ from worker.config.document import PlainLoader
 _STRING_OR_COMMENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _STRING_OR_COMMA = re.compile(r'"(?:\\.|[^"\\])*"|,(?=\s*[}\]])')
 
+_ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?[A-Za-z_]\w*\s*=", re.MULTILINE)
+
 
 class Source:
     """Each form is None where the text has not that form."""
@@ -44,5 +46,7 @@ class Source:
     @cached_property
     def env(self) -> dict[str, str]:
         """The variables of a .env file; empty where the text is none."""
+        if self.yaml is not None or self.json is not None or not _ASSIGNMENT.search(self.text):
+            return {}
         found = dotenv_values(stream=io.StringIO(self.text), interpolate=False)
         return {name: value for name, value in found.items() if value is not None}
