@@ -1,0 +1,144 @@
+"""DashScope (Alibaba Model Studio): native text and multimodal generation, or OpenAI's dialect by option.
+
+Sources: help.aliyun.com/model-studio (DashScope API reference, error codes, streaming) and the official dashscope SDK,
+whose requests ours are tested against. Models that only think while streaming are always asked for a stream. System
+messages become one, in front, because only the first is allowed to be one. The native interface takes texts for text
+models and lists of parts for models that see or hear; asking the wrong one is a 400, so the model's name decides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar, Final, Literal
+
+import orjson
+
+from worker.faults import Fault, UpstreamError
+from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
+from worker.providers.compatible_errors import read_complaint, upstream_error
+from worker.providers.compatible_rows import Reasoning, Row
+from worker.providers.contract import (
+    ChatCall,
+    Credential,
+    JsonObject,
+    Options,
+    Provider,
+    Settings,
+    StreamMapper,
+    UpstreamRequest,
+)
+from worker.providers.dashscope_answer import CODES, NativeMapper, complain, whole_answer
+from worker.providers.dashscope_request import is_multimodal, native_body, possible_choice, thinks
+
+_TEXT: Final = "/api/v1/services/aigc/text-generation/generation"
+_MULTIMODAL: Final = "/api/v1/services/aigc/multimodal-generation/generation"
+_PER_MINUTE: Final = ("per minute", "token-limit", "tpm", "rate limit")
+
+
+class DashScopeOptions(CompatibleOptions):
+    """`mode`: which of the two interfaces to speak. `workspace` and `inspect` set the headers of that name.
+
+    `multimodal`: further models (patterns) that take lists of parts.
+    """
+
+    mode: Literal["native", "compatible"] = "native"
+    workspace: str | None = None
+    inspect: bool = False
+    multimodal: tuple[str, ...] = ()
+
+
+class DashScope(Provider):
+    type_name = "dashscope"
+    title = "DashScope (Alibaba Model Studio)"
+    default_base_url = "https://dashscope.aliyuncs.com"
+    environment_variable = "DASHSCOPE_API_KEY"
+    credential_source = "bailian.console.aliyun.com, API keys; a key belongs to one region and its base_url"
+    options: ClassVar[type[Options]] = DashScopeOptions
+    static_models = ("farui-plus", "qwen-plus", "qwen-max", "qwen-turbo")
+
+    def __init__(self) -> None:
+        self._compatible = CompatibleProvider(
+            Row(
+                type_name=self.type_name,
+                title=self.title,
+                reasoning={"*": Reasoning.FLAG},
+                refuses={"*": "frequency_penalty logit_bias"},
+                codes=CODES,
+            )
+        )
+
+    def build_request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
+        options, streamed = _options(chat.settings), chat.stream or thinks(chat)
+        if options.mode == "compatible":
+            return self._compatible_request(chat, credential, streamed=streamed)
+        headers = [*_headers(chat.settings, credential)]
+        if streamed:
+            headers.append(("x-dashscope-sse", "enable"))
+        multimodal = is_multimodal(chat.model, options.multimodal)
+        body = orjson.dumps(native_body(chat, self.title, multimodal=multimodal, streamed=streamed))
+        if b'"oss://' in body:
+            headers.append(("x-dashscope-ossresourceresolve", "enable"))
+        url = _host(chat.settings) + (_MULTIMODAL if multimodal else _TEXT)
+        return UpstreamRequest("POST", url, tuple(headers), body, streamed=streamed)
+
+    def _compatible_request(self, chat: ChatCall, credential: Credential, *, streamed: bool) -> UpstreamRequest:
+        if streamed:
+            chat = replace(chat, stream=True, body={**chat.body, "stream": True})
+        body = self._compatible.body(chat)
+        if body.get("tools"):
+            body.setdefault("parallel_tool_calls", True)  # off by default here, on at OpenAI
+            body["tool_choice"] = possible_choice(body, self.title, drop=chat.settings.drop_params) or "auto"
+        url = f"{_host(chat.settings)}/compatible-mode/v1/chat/completions"
+        return UpstreamRequest("POST", url, _headers(chat.settings, credential), orjson.dumps(body), streamed=streamed)
+
+    def parse_response(self, chat: ChatCall, body: bytes) -> JsonObject:
+        if _options(chat.settings).mode == "compatible":
+            return self._compatible.parse_response(chat, body)
+        return whole_answer(chat, body, shown(chat, _options(chat.settings).rewrite))
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        """A 429 that speaks of tokens per minute is a rate, any other exhausted allocation a quota."""
+        error = upstream_error(status, headers, body, CODES)
+        complaint = read_complaint(body)
+        allocation = complaint and complaint.code in {"Throttling.AllocationQuota", "insufficient_quota"}
+        if complaint and allocation and any(words in complaint.message.lower() for words in _PER_MINUTE):
+            error.fault = Fault.RATE_LIMITED
+        return error
+
+    def stream_mapper(self, chat: ChatCall) -> StreamMapper:
+        if _options(chat.settings).mode == "compatible":
+            return self._compatible.stream_mapper(chat)
+        return NativeMapper(chat, shown(chat, _options(chat.settings).rewrite))
+
+    def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
+        """The first hundred models; farui-plus and others that it leaves out are named in the configuration."""
+        url = f"{_host(settings)}/api/v1/models?page_no=1&page_size=100"
+        return UpstreamRequest("GET", url, _headers(settings, credential))
+
+    def parse_models(self, body: bytes) -> list[str]:
+        try:
+            data = orjson.loads(body)
+            return [row["model"] for row in data["output"]["models"]]
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise complain(read_complaint(body)) from error
+
+
+def _options(settings: Settings) -> DashScopeOptions:
+    assert isinstance(settings.options, DashScopeOptions)
+    return settings.options
+
+
+def _host(settings: Settings) -> str:
+    return settings.base_url.removesuffix("/api/v1").removesuffix("/compatible-mode/v1")
+
+
+def _headers(settings: Settings, credential: Credential) -> tuple[tuple[str, str], ...]:
+    options = _options(settings)
+    headers = [("content-type", "application/json"), ("authorization", f"Bearer {credential.values['api_key']}")]
+    if options.workspace:
+        headers.append(("x-dashscope-workspace", options.workspace))
+    if options.inspect:
+        headers.append(("x-dashscope-datainspection", '{"input":"cip","output":"cip"}'))
+    return (*headers, *options.headers.items())
+
+
+PROVIDERS: Final = (DashScope(),)
