@@ -12,7 +12,7 @@ import orjson
 from worker.config.provider import Timeouts
 from worker.deadline import BETWEEN_CHUNKS, FIRST_TOKEN, Deadline
 from worker.exchange import Conversation
-from worker.faults import Fault, UpstreamError
+from worker.faults import MISSHAPEN, Fault, UpstreamError, misshapen
 from worker.joining import join, split
 from worker.providers.contract import (
     ChatCall,
@@ -86,6 +86,9 @@ class UpstreamAnswer:
             source = self._streamed(body, request, deadline) if request.streamed else self._plain(body, deadline)
             async for piece in source:
                 yield piece
+        except UpstreamError as error:
+            mask(error, self._credential.values.values())
+            raise
         finally:
             deadline.close()
             if body is not None:
@@ -104,7 +107,7 @@ class UpstreamAnswer:
         if body.status // 100 != 2:  # noqa: PLR2004  a class of status codes
             try:
                 self.response_headers = body.headers
-                raise self._provider.parse_error(body.status, body.headers, await error_body(body))
+                raise self._refusal(body.status, body.headers, await error_body(body))
             finally:
                 await body.aclose()
         return body
@@ -143,7 +146,7 @@ class UpstreamAnswer:
             if group:
                 yield group
         group = [] if mapper.ended else _map(mapper, cutter.close())
-        group += mapper.finish()
+        group += _map_end(mapper)
         self.done = mapper.ended
         if group:
             yield group
@@ -153,7 +156,13 @@ class UpstreamAnswer:
         """A stream that is announced as something else (an error's JSON, a sign-in page) is no answer."""
         media = body.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.framing is Framing.SSE and media not in _STREAMED_TYPES:
-            raise self._provider.parse_error(body.status, body.headers, await error_body(body))
+            raise self._refusal(body.status, body.headers, await error_body(body))
+
+    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        try:
+            return self._provider.parse_error(status, headers, body)
+        except MISSHAPEN:
+            return misshapen()
 
     async def _plain(self, body: UpstreamBody, deadline: Deadline) -> AsyncIterator[bytes]:
         parts, size = [], 0
@@ -164,7 +173,10 @@ class UpstreamAnswer:
             deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
             if size > self._most_bytes:
                 raise _too_large(self._most_bytes)
-        completion = self._provider.parse_response(self._call, b"".join(parts))
+        try:
+            completion = self._provider.parse_response(self._call, b"".join(parts))
+        except MISSHAPEN as error:
+            raise misshapen() from error
         self.done = True
         yield self._whole(split(completion)) if self._call.stream else self._json(completion)
 
@@ -213,11 +225,21 @@ class UpstreamAnswer:
 
 def _map(mapper: StreamMapper, events: Iterable[Event]) -> list[Chunk]:
     group: list[Chunk] = []
-    for event in events:
-        group += mapper.feed(event)
-        if mapper.ended:
-            break
+    try:
+        for event in events:
+            group += mapper.feed(event)
+            if mapper.ended:
+                break
+    except MISSHAPEN as error:
+        raise misshapen() from error
     return group
+
+
+def _map_end(mapper: StreamMapper) -> Iterable[Chunk]:
+    try:
+        return mapper.finish()
+    except MISSHAPEN as error:
+        raise misshapen() from error
 
 
 async def _read_end(pieces: AsyncIterator[bytes]) -> None:

@@ -19,7 +19,7 @@ from shared.bus import Bus, BusDown, CommandRefused, Script
 from shared.names import DISCOVERED, PREFIX
 from worker.config.canonical import canonical
 from worker.config.schema import Config, CredentialConfig, ProviderConfig
-from worker.faults import Fault, UpstreamError
+from worker.faults import MISSHAPEN, Fault, UpstreamError, misshapen
 from worker.providers.contract import Credential, Settings, UpstreamRequest, UpstreamResponse
 
 STORE = Script("discovery", (files("worker") / "discovery.lua").read_text())
@@ -180,9 +180,12 @@ class Discovery:
         proxy = provider.proxy.get_secret_value() if provider.proxy else None
         connect_s = provider.timeouts.connect_s
         answer = await self._fetch(request, connect_s=connect_s, total_s=_TOTAL_S, most_bytes=_MOST_BYTES, proxy=proxy)
-        if answer.status not in _OK:
-            raise provider.kind.parse_error(answer.status, answer.headers, answer.body)
-        return sorted(set(provider.kind.parse_models(answer.body)))
+        try:
+            if answer.status not in _OK:
+                raise provider.kind.parse_error(answer.status, answer.headers, answer.body)
+            return sorted(set(provider.kind.parse_models(answer.body)))
+        except MISSHAPEN as error:
+            raise misshapen() from error
 
     def _report(self, failure: Failure) -> None:
         self._on_failure(failure)

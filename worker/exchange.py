@@ -1,11 +1,13 @@
 """Drives a provider's exchange: the calls before the answer, and those that clean up after it."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
 from worker.config.provider import Timeouts
-from worker.faults import UpstreamError
+from worker.faults import MISSHAPEN, UpstreamError, misshapen
 from worker.providers.contract import Answer, Ask, ChatCall, Credential, Provider, UpstreamRequest, UpstreamResponse
 from worker.upstream import Upstream
 
@@ -32,14 +34,31 @@ class Conversation:
         self._proxy = proxy
         self._steps = provider.exchange(call, credential)
         self._answering = False
+        self._creating: asyncio.Task[UpstreamResponse] | None = None
 
     async def request(self) -> UpstreamRequest:
         """The request whose answer is the completion. Raises UpstreamError, InvalidRequest."""
         step = next(self._steps)
         while isinstance(step, Ask):
-            step = self._steps.send(await self._ask(step, self._timeouts.first_token_s))
+            step = self._resume(await self._reply(step))
         self._answering = True
         return step.request
+
+    async def _reply(self, step: Ask) -> UpstreamResponse:
+        """What creates something runs to its end though we are cancelled: `end` must know what to remove."""
+        asking = self._ask(step, self._timeouts.first_token_s)
+        if not step.creates:
+            return await asking
+        self._creating = asyncio.create_task(asking)
+        reply = await asyncio.shield(self._creating)
+        self._creating = None
+        return reply
+
+    def _resume(self, reply: UpstreamResponse | None) -> Ask | Answer:
+        try:
+            return self._steps.send(reply)
+        except MISSHAPEN as error:
+            raise misshapen() from error
 
     async def _ask(self, step: Ask, total_s: float) -> UpstreamResponse:
         return await self._upstream.fetch(
@@ -52,22 +71,46 @@ class Conversation:
 
     def end(self) -> None:
         """Starts the clean-up, which goes on after the request has ended or its client has left."""
-        if not self._answering:
+        if self._creating is not None:
+            _start(self._clean_up_unasked(self._creating))
+        elif not self._answering:
             self._steps.close()
-            return
-        try:
-            step = self._steps.send(None)
-        except StopIteration:
-            return
-        task = asyncio.create_task(self._clean_up(step))
-        _cleaning.add(task)
-        task.add_done_callback(_cleaning.discard)
+        else:
+            try:
+                step = self._resume(None)
+            except StopIteration:
+                return
+            _start(self._clean_up(step))
 
-    async def _clean_up(self, step: Ask | Answer) -> None:
+    async def _clean_up_unasked(self, creating: asyncio.Task[UpstreamResponse]) -> None:
+        """The client left before the question: what was just created is removed without asking it."""
         try:
+            step = self._resume(await creating)
             while isinstance(step, Ask):
-                step = self._steps.send(await self._ask(step, _CLEAN_UP_S))
+                step = self._resume(await self._ask(step, _CLEAN_UP_S))
+            await self._clean_up(self._resume(None))
         except StopIteration:
             return
         except UpstreamError as error:
             _log.warning("clean-up at the upstream failed", fault=error.fault.value)
+
+    async def _clean_up(self, step: Ask | Answer) -> None:
+        try:
+            while isinstance(step, Ask):
+                step = self._resume(await self._ask(step, _CLEAN_UP_S))
+        except StopIteration:
+            return
+        except UpstreamError as error:
+            _log.warning("clean-up at the upstream failed", fault=error.fault.value)
+
+
+def _start(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    _cleaning.add(task)
+    task.add_done_callback(_cleaning.discard)
+
+
+async def clean_ups_ended() -> None:
+    """Waits for the clean-ups that are under way; for a worker that shuts down."""
+    while _cleaning:
+        await asyncio.wait(_cleaning)

@@ -4,8 +4,11 @@ A provider says *what* happened (`Fault`); whether to retry, to fail over, to be
 caller follows from the fault alone, never from an error's text.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from shared.errors import GatewayError
 
@@ -29,7 +32,7 @@ class Fault(StrEnum):
 class UpstreamError(Exception):
     """An upstream refused, failed or answered with something that is no answer.
 
-    `message` may quote the upstream, never a secret or a prompt of ours. `code` is the upstream's own code where it
+    `message` may quote the upstream, with `quoted` around its words. `code` is the upstream's own code where it
     helps the caller. `retry_after_s` is the upstream's own wish. `sent` is False only when it is certain that the
     upstream has not seen the request.
     """
@@ -51,6 +54,37 @@ class UpstreamError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.sent = sent
+
+
+MISSHAPEN = (KeyError, IndexError, TypeError, AttributeError, ValueError)
+"""What reading an answer raises that does not have the shape of its protocol."""
+
+
+def misshapen() -> UpstreamError:
+    """For one of MISSHAPEN: an upstream that changed its protocol is an error of its own, never a crash of ours."""
+    return UpstreamError(Fault.UPSTREAM_FAULT, "The upstream's answer does not have the shape that its protocol has.")
+
+
+# Around what an upstream said; no text of either side has these characters.
+_BEGIN, _END = "\x02", "\x03"
+_QUOTATION: Final = re.compile(rf":? ?{_BEGIN}[^{_END}]*{_END}")
+_MARKS: Final = re.compile(f"[{_BEGIN}{_END}]")
+_SHORTEST_SECRET: Final = 6
+
+
+def quoted(text: str) -> str:
+    """An upstream's own words, for a part of UpstreamError's message. Only the caller whom they concern gets them."""
+    text = _MARKS.sub("", text)
+    return f"{_BEGIN}{text}{_END}" if text else ""
+
+
+def mask(error: UpstreamError, secrets: Iterable[str]) -> None:
+    """Upstreams quote the key that they reject, or all that they were sent: nobody is shown it."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET:
+            error.message = error.message.replace(secret, "[key]")
+            error.code = error.code and error.code.replace(secret, "[key]")
+            error.param = error.param and error.param.replace(secret, "[key]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +119,30 @@ _CALLER_SHAPES = {
 # Where the error's own code tells the caller more: which field, which time limit.
 _OWN_CODES = (Fault.INVALID_REQUEST, Fault.TIMED_OUT)
 
+# Faults of the request itself: what the upstream says of it helps its caller. Else it speaks of the operator's account.
+_ABOUT_THE_REQUEST = frozenset(
+    {Fault.INVALID_REQUEST, Fault.CONTENT_FILTERED, Fault.CONTEXT_TOO_LONG, Fault.MODEL_NOT_FOUND}
+)
+_UNQUOTED = {
+    Fault.PERMISSION_DENIED: "The upstream does not allow this to the gateway's account.",
+    Fault.RATE_LIMITED: "The upstream's rate limit is reached. Retry later.",
+    Fault.QUOTA_EXHAUSTED: "The gateway's account at the upstream is used up.",
+    Fault.OVERLOADED: "The upstream is overloaded. Retry later.",
+}
+
+
+def _for_client(error: UpstreamError, *, callers_key: bool) -> str:
+    if callers_key or error.fault in _ABOUT_THE_REQUEST:
+        return _MARKS.sub("", error.message)
+    return _QUOTATION.sub("", error.message) or _UNQUOTED.get(error.fault, "The upstream failed on this request.")
+
 
 def to_client(error: UpstreamError, *, callers_key: bool = False) -> GatewayError:
     """The error as a client sees it: an operator's bad credential is never the caller's 401."""
     shape = (_CALLER_SHAPES.get(error.fault) if callers_key else None) or _SHAPES[error.fault]
     code = (error.code or shape.code) if error.fault in _OWN_CODES else shape.code
     return GatewayError(
-        error.message,
+        _for_client(error, callers_key=callers_key),
         status=shape.status,
         type=shape.type,
         code=code,

@@ -90,7 +90,7 @@ class ClaudeWeb(SessionProvider):
             parent = yield from self._reopen(site, folder, conversation)
         else:
             conversation, parent = derived_uuid(chat.completion_id, credential.name), _NO_PARENT
-            yield from ask(self, site.request("POST", folder, {"uuid": conversation, "name": ""}))
+            yield from ask(self, site.request("POST", folder, {"uuid": conversation, "name": ""}), creates=True)
         body = _completion(chat, prompt, parent)
         yield Answer(site.request("POST", f"{folder}/{conversation}/completion", body, streamed=True))
         if not (options.single_conversation or options.keep_conversations):

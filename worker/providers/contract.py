@@ -122,9 +122,14 @@ class UpstreamResponse:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A side request of an exchange; its whole `UpstreamResponse`, whatever its status, is sent back in."""
+    """A side request of an exchange; its whole `UpstreamResponse`, whatever its status, is sent back in.
+
+    `creates` says that it leaves something behind which the exchange removes after its answer. Such a request is
+    awaited, and its creation removed, even if the client has left meanwhile.
+    """
 
     request: UpstreamRequest
+    creates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,9 +68,8 @@ class QwenWeb(SessionProvider):
         wanted = wishes(chat.body, ("reasoning_effort",), upstream=self.title, drop=chat.settings.drop_params)
         options = _options(chat.settings)
         node = _node(chat, options, transcript(dialogue(chat, self.title)), wanted.get("reasoning_effort"))
-        created = yield from ask(
-            self, _request(chat.settings, credential, "POST", "/v2/chats/new", _new(chat, options))
-        )
+        new = _request(chat.settings, credential, "POST", "/v2/chats/new", _new(chat, options))
+        created = yield from ask(self, new, creates=True)
         chat_id = _chat_id(created)
         body = _completion(chat, chat_id, node)
         path = f"/v2/chat/completions?chat_id={chat_id}"

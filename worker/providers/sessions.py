@@ -55,9 +55,11 @@ class SessionProvider(StreamedProvider):
         raise NotImplementedError("several calls make one answer here: see exchange")
 
 
-def ask(provider: Provider, request: UpstreamRequest) -> Generator[Ask | Answer, UpstreamResponse | None, Any]:
+def ask(
+    provider: Provider, request: UpstreamRequest, *, creates: bool = False
+) -> Generator[Ask | Answer, UpstreamResponse | None, Any]:
     """A side request of an exchange; returns its JSON, None for an empty body. Raises UpstreamError."""
-    response = yield Ask(request)
+    response = yield Ask(request, creates)
     assert response is not None
     if response.status not in _SUCCESS:
         raise provider.parse_error(response.status, response.headers, response.body)

@@ -1,0 +1,136 @@
+"""Exchanges over real sockets: what they create at an upstream is removed, however the request ends."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from worker.config.provider import Timeouts
+from worker.exchange import Conversation, clean_ups_ended
+from worker.faults import Fault, UpstreamError
+from worker.providers.contract import ChatCall, Credential, Settings
+from worker.providers.registry import providers
+from worker.upstream import Upstream
+
+
+class Site:
+    """chat.qwen.ai as far as it creates and deletes chats. A closed `gate` holds a creation back."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.creating = asyncio.Event()
+        self.deleted = asyncio.Event()
+        self.calls: list[str] = []
+        self.created: object = {"success": True, "data": {"id": "chat-7"}}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.calls.append(f"{request.method} {request.path}")
+        if request.method == "DELETE":
+            self.deleted.set()
+            return web.json_response({"success": True})
+        self.creating.set()
+        await self.gate.wait()
+        return web.json_response(self.created)
+
+
+@contextlib.asynccontextmanager
+async def serving(site: Site) -> AsyncIterator[str]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", site.handle)
+    runner = web.AppRunner(app, handler_cancellation=False)
+    await runner.setup()
+    port_of = web.TCPSite(runner, "127.0.0.1", 0)
+    await port_of.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def conversation(site: Site) -> AsyncIterator[Conversation]:
+    provider = providers()["qwen-web"]
+    upstream = Upstream()
+    async with serving(site) as url:
+        settings = Settings("test", url, provider.options())
+        body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+        call = ChatCall(body, "m", stream=True, completion_id="chatcmpl-1", created=1, settings=settings)
+        credential = Credential("c", {"token": "t"})
+        try:
+            yield Conversation(upstream, provider, call, credential, Timeouts(), None)
+        finally:
+            await clean_ups_ended()
+            await upstream.aclose()
+
+
+CREATED, DELETED = "POST /api/v2/chats/new", "DELETE /api/v2/chats/chat-7"
+
+
+async def test_a_conversation_is_deleted_after_its_answer() -> None:
+    """`end` returns at once; the deletion goes on behind it."""
+    site = Site()
+    async with conversation(site) as talk:
+        request = await talk.request()
+        assert request.url.endswith("/chat/completions?chat_id=chat-7")
+        talk.end()
+        async with asyncio.timeout(5):
+            await site.deleted.wait()
+    assert site.calls == [CREATED, DELETED]
+
+
+async def test_a_client_that_leaves_during_the_creation_leaves_nothing_behind() -> None:
+    """Its chat is created all the same, so it is awaited and deleted, and no question is asked in it."""
+    site = Site()
+    site.gate.clear()
+    async with conversation(site) as talk:
+        asking = asyncio.create_task(talk.request())
+        await site.creating.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        talk.end()
+        site.gate.set()
+        async with asyncio.timeout(5):
+            await site.deleted.wait()
+    assert site.calls == [CREATED, DELETED]
+
+
+async def test_a_refused_creation_leaves_nothing_to_delete() -> None:
+    """The refusal is told, and the clean-up asks nothing."""
+    site = Site()
+    site.created = {"success": False, "data": {"code": "Unauthorized", "details": "x"}}
+    async with conversation(site) as talk:
+        with pytest.raises(UpstreamError) as caught:
+            await talk.request()
+        talk.end()
+    assert caught.value.fault is Fault.CREDENTIAL_REJECTED
+    assert site.calls == [CREATED]
+
+
+async def test_a_creation_that_is_refused_after_the_client_left_is_no_failure() -> None:
+    """Nobody waits for it any more."""
+    site = Site()
+    site.gate.clear()
+    site.created = {"success": False, "data": {"code": "Unauthorized", "details": "x"}}
+    async with conversation(site) as talk:
+        asking = asyncio.create_task(talk.request())
+        await site.creating.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        talk.end()
+        site.gate.set()
+    assert site.calls == [CREATED]
+
+
+async def test_a_side_answer_of_another_shape_is_the_upstreams_error() -> None:
+    """Never an exception that nobody expects."""
+    site = Site()
+    site.created = {"success": False, "data": {"code": "RateLimited", "num": {"hours": 1}, "details": 3}, "error": 4}
+    async with conversation(site) as talk:
+        with pytest.raises(UpstreamError):
+            await talk.request()
+        talk.end()
