@@ -12,7 +12,7 @@ import orjson
 from worker.config.provider import Timeouts
 from worker.deadline import BETWEEN_CHUNKS, FIRST_TOKEN, Deadline
 from worker.exchange import Conversation
-from worker.faults import MISSHAPEN, Fault, UpstreamError, misshapen
+from worker.faults import MISSHAPEN, Fault, UpstreamError, mask, misshapen
 from worker.joining import join, split
 from worker.providers.contract import (
     ChatCall,

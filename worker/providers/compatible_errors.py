@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from worker.faults import Fault, UpstreamError
+from worker.faults import Fault, UpstreamError, quoted
 
 _LONGEST_QUOTE: Final = 500
 
@@ -174,8 +174,8 @@ def told(
 
 
 def quote(text: str) -> str:
-    """An upstream's words as they may be shown: one line, at most 500 characters, key-shaped words masked."""
-    return _KEY_SHAPED.sub("[key]", " ".join(text.split()))[:_LONGEST_QUOTE]
+    """An upstream's words, marked as such: one line, at most 500 characters, key-shaped words masked."""
+    return quoted(_KEY_SHAPED.sub("[key]", " ".join(text.split()))[:_LONGEST_QUOTE])
 
 
 def retry_after(headers: Mapping[str, str], status: int = 429) -> float | None:
