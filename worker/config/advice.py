@@ -1,12 +1,12 @@
 """What a valid configuration leaves to be desired: told at start and by `penstock check`, never an error."""
 
 from collections.abc import Iterator
-from difflib import get_close_matches
-from fnmatch import fnmatchcase
 
 from worker.config.key import is_sample
+from worker.config.problems import dotted
 from worker.config.schema import Auth, Config, ProviderConfig
 from worker.providers.contract import Status
+from worker.routing.table import RouteTable
 
 _SHORT_KEY = 16
 
@@ -44,18 +44,8 @@ def _provider(provider: ProviderConfig) -> Iterator[str]:
 
 def _targets(config: Config) -> Iterator[str]:
     """Targets that lead nowhere as far as can be told without asking any upstream for its models."""
-    labels = config.labels()
-    listed = {name for provider in config.providers for name in (*(provider.models or ()), *provider.model_map)}
-    open_ended = any(provider.models is None or "*" in provider.models for provider in config.providers)
-    for name, route in config.models.items():
-        wanted = [target.model for target in route.targets] + list(route.fallbacks)
-        for model in wanted:
-            known = model in listed or model.partition("/")[0] in labels or _is_route(config, model)
-            if not known and not (open_ended and "/" not in model):
-                near = get_close_matches(model, [*config.models, *listed, *labels], n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                yield f"route {name!r} leads to {model!r}, which is neither a route nor a model of a provider{hint}"
-
-
-def _is_route(config: Config, model: str) -> bool:
-    return any(fnmatchcase(model, name) for name in config.models)
+    always = {provider.name: provider.kind.static_models for provider in config.providers}
+    open_ended = any(provider.models is None for provider in config.providers)
+    for found in RouteTable.build(config, always).dangling():
+        if "/" in found.name or not open_ended:
+            yield f"{dotted(found.where)}: leads to {found.name!r}: {found.why}"

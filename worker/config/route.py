@@ -58,8 +58,8 @@ class Target(Strict):
     """One place a route can send to. A bare string in the file stands for `{model: string}`."""
 
     model: ModelName
-    """`provider/model` or `account prefix/model` where the first part is one, else another route's name, else a merged
-    model. A `*` takes the text that the `*` of the route's own name stood for.
+    """Another route's name, `provider/model`, `account prefix/model` or a merged model; the route's own name means what
+    providers offer under it. A `*` takes the text that the `*` of the route's own name stood for.
     """
     weight: Weight = 1
     """Share with `weighted`; 0 is a standby, used when nothing else can answer."""

@@ -53,11 +53,6 @@ class Config(Strict):
     passthrough: Passthrough | None = None
     admin: Admin = Admin()
 
-    def labels(self) -> frozenset[str]:
-        """Everything that can stand before the slash of a `provider/model` name."""
-        labels = {label for provider in self.providers for label in (provider.name, provider.label)}
-        return frozenset(labels | {c.prefix for provider in self.providers for c in provider.credentials if c.prefix})
-
     def provider(self, name: str) -> ProviderConfig | None:
         return next((provider for provider in self.providers if provider.name == name), None)
 
@@ -126,9 +121,8 @@ def _passthrough(config: Config) -> _Problems:
 def _circles(config: Config) -> _Problems:
     """Routes that lead back to themselves through their targets, by their exact names."""
     done: set[str] = set()
-    labels = config.labels()
     ways = {
-        name: [target.model for target in route.targets if target.model.partition("/")[0] not in labels]
+        name: [target.model for target in route.targets if target.model != name]
         for name, route in config.models.items()
     }
     for start in ways:

@@ -35,7 +35,7 @@ _PREFIXES = {
 _ACCOUNT = ("model", "api_key", "api_base", "base_url", "api_version", "rpm", "tpm", "max_parallel_requests")
 _SPENT = (*_ACCOUNT, "weight", "timeout", "stream_timeout", "request_timeout", "custom_llm_provider", "organization")
 # LiteLLM's addresses of these end before the version.
-_ENDINGS = {"anthropic": "/v1", "ollama": "/v1"}
+_ENDINGS = {"anthropic": "/v1", "ollama": "/v1", "gemini": "/v1beta"}
 # Settings of LiteLLM itself, which are no fields of a request.
 _FOREIGN = (
     "mock_response",

@@ -23,7 +23,7 @@ _TYPES = {
     17: ("dashscope", ""),
     18: ("spark", ""),
     20: ("openrouter", "/v1"),
-    24: ("gemini", ""),
+    24: ("gemini", "/v1beta"),
     25: ("moonshot", "/v1"),
     28: ("mistral", "/v1"),
     29: ("groq", "/v1"),
