@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from api.access import Access
 from api.auth import authenticate
@@ -57,6 +59,9 @@ class State:
     draining: bool = False
 
 
+TEAPOT_STAGE, GONE_STAGE = 2, 3
+
+
 class Rocket(Exception):
     """Nobody foresees it."""
 
@@ -82,7 +87,11 @@ def make_app() -> FastAPI:
         return {"model": resolve_model(head.model, caller, catalogue).id, "stream": head.stream}
 
     @app.get("/rocket")
-    async def launch() -> None:
+    async def launch(stage: int = 1) -> None:
+        if stage == TEAPOT_STAGE:
+            raise HTTPException(418, "short and stout")
+        if stage == GONE_STAGE:
+            raise ClientDisconnect
         raise Rocket("canary-in-an-exception")
 
     return app

@@ -3,6 +3,8 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.types import Message
 from structlog.testing import capture_logs
 
 from shared.catalogue import key_digest, short_digest
@@ -33,6 +35,19 @@ async def test_a_request_is_one_line(
     assert (line["request_id"], line["method"], line["path"]) == ("one", method, path)
     assert (line["http_status"], line["outcome"]) == (status, outcome)
     assert line["duration_s"] > 0
+
+
+async def test_a_client_that_leaves_is_a_cancelled_request(app: FastAPI) -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/rocket", "query_string": b"stage=3", "headers": []}
+    with capture_logs() as lines:
+        await app(scope, receive, send)
+    assert [line["outcome"] for line in lines if line["event"] == "request"] == ["cancelled"]
 
 
 async def test_the_line_shows_the_callers_key_as_a_short_hash(client: httpx.AsyncClient) -> None:

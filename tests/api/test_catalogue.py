@@ -31,6 +31,7 @@ async def follow(url: str, *, kept_s: float = 120) -> AsyncIterator[CatalogueCac
 @pytest.fixture
 async def store(redis_url: str) -> AsyncIterator[redis.Redis]:
     client = redis.Redis.from_url(redis_url)
+    await client.config_resetstat()
     yield client
     await client.aclose()
 
@@ -89,6 +90,22 @@ async def test_it_outlives_a_redis_that_lost_everything(store: redis.Redis, redi
         await store.publish(CATALOGUE_NEWS, "0")
         await put(store, 6, Catalogue(6).encode())
         await become(cache, generation(6))
+
+
+@pytest.mark.parametrize("damage", [{"version": 9}, None])
+async def test_a_damaged_entry_is_waited_out(store: redis.Redis, redis_url: str, damage: dict[str, int] | None) -> None:
+    if damage is None:
+        await store.set(CATALOGUE, "no hash")
+    else:
+        await store.hset(CATALOGUE, mapping=damage)  # type: ignore[misc]  # as above
+    async with follow(redis_url) as cache:
+        async with asyncio.timeout(10):
+            while not (await store.info("commandstats")).get("cmdstat_hget"):  # noqa: ASYNC110  Redis announces no reads
+                await asyncio.sleep(0.01)
+        assert cache.current is None
+        await store.delete(CATALOGUE)
+        await put(store, 10, Catalogue(10).encode())
+        await become(cache, generation(10))
 
 
 async def test_it_outlives_an_outage_for_a_while_and_no_longer(redis_server: RedisServer) -> None:

@@ -1,6 +1,7 @@
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from api.errors import Boundary, error_headers
@@ -11,6 +12,21 @@ from tests.api.app import Rocket
 @pytest.mark.parametrize(("retry_after_s", "header"), [(None, None), (0, "1"), (0.2, "1"), (2.1, "3"), (60, "60")])
 def test_retry_after_is_whole_seconds_and_never_too_early(retry_after_s: float | None, header: str | None) -> None:
     assert error_headers(RateLimited("", retry_after_s=retry_after_s)).get("retry-after") == header
+
+
+def test_after_a_408_nothing_more_is_read_from_the_connection() -> None:
+    assert error_headers(GatewayError("", status=408)) == {"connection": "close"}
+
+
+async def test_a_wrong_query_parameter_is_400_in_openais_shape(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/rocket?stage=canary")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "stage")
+    assert "canary" not in answer.text
+
+
+async def test_any_other_http_exception_has_openais_shape_too(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/rocket?stage=2")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (418, "short and stout")
 
 
 async def test_an_unknown_url_gets_openais_shape_and_a_hint(client: httpx.AsyncClient) -> None:
@@ -73,7 +89,7 @@ async def test_each_request_without_an_id_gets_its_own(client: httpx.AsyncClient
     assert len(set(ids)) == 3
 
 
-@pytest.mark.parametrize("error", [Rocket("canary"), GatewayError("canary")])
+@pytest.mark.parametrize("error", [Rocket("canary"), GatewayError("canary"), ClientDisconnect()])
 async def test_after_an_answer_has_begun_nothing_is_added_to_it(error: Exception) -> None:
     async def begin_and_fail(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
