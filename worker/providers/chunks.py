@@ -4,6 +4,8 @@ from typing import Any
 
 from worker.providers.contract import ChatCall, Chunk, JsonObject
 
+_TEXTS = ("content", "reasoning_content")
+
 
 class ChunkWriter:
     """The `chat.completion.chunk`s of one answer: one id, one model, the role once and in front of each choice."""
@@ -28,7 +30,10 @@ class ChunkWriter:
             self._frame["model"] = model or self._frame["model"]
 
     def delta(self, *, index: int = 0, **fields: Any) -> Chunk:
-        """A chunk of choice `index` with `content`, `reasoning_content`, ..."""
+        """A chunk of choice `index` with `content`, `reasoning_content`, ... Raises TypeError for text that is none."""
+        for name in _TEXTS:
+            if fields.get(name, "").__class__ is not str:
+                raise TypeError(name)
         return self._choice(index, fields, None)
 
     def finish(self, reason: str, *, index: int = 0) -> Chunk:
