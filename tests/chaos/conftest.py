@@ -3,7 +3,8 @@
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,46 @@ class Arena:
         await self.until(f"{count} tokens each", lambda: all(row["tokens"] >= count for row in self.calls().values()))
 
 
+def start_upstream(folder: Path) -> tuple[Process, int]:
+    port = free_port()
+    upstream = Process([sys.executable, "-m", "tests.chaos.upstream", str(port)], ROOT, "upstream", log_folder=folder)
+    wait_until("upstream", Logged(upstream, "upstream ready"), upstream)
+    return upstream, port
+
+
+def numbering(port: int, **settings: Any) -> dict[str, Any]:
+    """The provider entry of penstock.yaml for the numbering upstream."""
+    return {
+        "name": "num",
+        "type": "openai-compatible",
+        "base_url": f"http://127.0.0.1:{port}/v1",
+        "models": ["*"],
+        "credentials": [{"name": "one", "api_key": "sk-upstream-0123456789"}],
+        **settings,
+    }
+
+
+@contextmanager
+def build_arena(
+    folder: Path,
+    *,
+    append_only: bool = False,
+    config: Mapping[str, Any] | None = None,
+    provider: Mapping[str, Any] | None = None,
+) -> Iterator[Arena]:
+    """`config` and `provider` add to penstock.yaml and to its one provider."""
+    (folder / "redis").mkdir()
+    server = RedisServer(folder / "redis", append_only=append_only)
+    upstream, port = start_upstream(folder)
+    system = System(folder, {"providers": [numbering(port, **(provider or {}))], **(config or {})}, server)
+    try:
+        yield Arena(system.start(fronts=2, workers=2), port)
+    finally:
+        system.close()
+        upstream.close()
+        server.close()
+
+
 @pytest.fixture(params=[False, True], ids=["memory", "append-only"])
 def append_only(request: pytest.FixtureRequest) -> bool:
     """Every fault with Redis' append-only file off and on; tests that kill no Redis override it."""
@@ -87,24 +128,13 @@ def arena_config() -> dict[str, Any]:
 
 @pytest.fixture
 def arena(tmp_path: Path, append_only: bool, arena_config: dict[str, Any]) -> Iterator[Arena]:  # noqa: FBT001  a fixture
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    port = free_port()
-    server = RedisServer(folder, append_only=append_only)
-    upstream = Process([sys.executable, "-m", "tests.chaos.upstream", str(port)], ROOT, "upstream", log_folder=tmp_path)
-    wait_until("upstream", Logged(upstream, "upstream ready"), upstream)
-    provider = {
-        "name": "num",
-        "type": "openai-compatible",
-        "base_url": f"http://127.0.0.1:{port}/v1",
-        "models": ["*"],
-        "credentials": [{"name": "one", "api_key": "sk-upstream-0123456789"}],
-        **arena_config.pop("provider", {}),
-    }
-    system = System(tmp_path, {"providers": [provider], **arena_config}, server)
-    try:
-        yield Arena(system.start(fronts=2, workers=2), port)
-    finally:
-        system.close()
-        upstream.close()
-        server.close()
+    with build_arena(tmp_path, append_only=append_only, config=arena_config) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def lasting_arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    """One for all tests of a file that kill nothing. Upstream limits are short, so that stalls end soon."""
+    timeouts = {"connect_s": 2, "first_token_s": 2, "between_chunks_s": 1.5, "total_s": 30}
+    with build_arena(tmp_path_factory.mktemp("arena"), provider={"timeouts": timeouts}) as built:
+        yield built

@@ -2,7 +2,7 @@
 
 The model's name sets what happens, in parts joined by "-":
   n40 g20 t100   40 tokens, 20 ms apart, 100 ms before the first
-  FAULT at K     after K tokens (0: before the first content): reset, end, errorevent, stall, badjson, badutf8, long,
+  FAULT at K     after K tokens (0: before the first content): reset, end, errorevent, stall, badjson, badtext, long,
                  e.g. "num-n40-g20-reset7"; also plain, html, okerror, status429, hang without a number
 A token is "<nonce>:<index> "; the nonce is the last word of the last message. `GET /stats` gives a JSON object
 nonce -> {"calls", "tokens", "ended", "hung_up"} and the connections that are open.
@@ -21,7 +21,7 @@ _PART = re.compile(r"([a-z]+)(\d*)")
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 HTML = b"<!doctype html><html><body>Sign in to continue</body></html>"
 ERROR = {"error": {"message": "the upstream broke", "type": "server_error", "param": None, "code": "broken"}}
-MID_FAULTS = ("reset", "end", "errorevent", "stall", "badjson", "badutf8", "long")
+MID_FAULTS = ("reset", "end", "errorevent", "stall", "badjson", "badtext", "long")
 calls: dict[str, dict[str, int]] = {}
 connections: set["Connection"] = set()
 
@@ -99,6 +99,8 @@ class Connection(asyncio.Protocol):
                 await self.plain(plan, nonce, row)
         elif "hang" in plan:
             await asyncio.sleep(3600)
+        else:
+            row["ended"] += 1
         self.row = None
 
     def early_fault(self, plan: dict[str, int]) -> bool:
@@ -145,7 +147,9 @@ class Connection(asyncio.Protocol):
         fault = next((name for name in MID_FAULTS if plan.get(name) == index), None)
         if fault is None:
             return False
-        self.row = None
+        if fault != "stall" and self.row is not None:
+            self.row["ended"] += 1
+            self.row = None
         if fault == "reset":
             self.transport.abort()
         elif fault == "stall":
@@ -156,7 +160,7 @@ class Connection(asyncio.Protocol):
             broken = {
                 "errorevent": b"data: %b\n\n" % orjson.dumps(ERROR),
                 "badjson": b'data: {"id": "c", "choices": [{]}\n\n',
-                "badutf8": b'data: {"id": "c", "choices": [{"index": 0, "delta": {"content": "\xff"}}]}\n\n',
+                "badtext": b'data: {"id": "c", "choices": [{"index": 0, "delta": {"content": "\xff"}}]}\n\n',
                 "long": b"data: " + b"x" * (5 * 1024 * 1024),
             }
             self.chunk(broken[fault])
@@ -180,7 +184,9 @@ class Connection(asyncio.Protocol):
 
     async def plain_fault(self, fault: str, body: bytes) -> None:
         head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
-        self.row = None
+        if fault != "stall" and self.row is not None:
+            self.row["ended"] += 1
+            self.row = None
         if fault in {"reset", "stall"}:
             self.transport.write(head + body[: len(body) // 2])
             if fault == "stall":
@@ -192,11 +198,12 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         elif fault == "errorevent":
             self.whole(ERROR)
-        elif fault == "badutf8":
+        elif fault == "badtext":
             self.whole(body.replace(b"assistant", b"assist\xffnt"))
         elif fault == "long":
             self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n")
             self.transport.write(b'{"x":"' + b"x" * (5 * 1024 * 1024))
+            self.transport.close()
         else:
             self.whole(b'{"id": "c", "choices": [{]}')
 
