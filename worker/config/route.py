@@ -85,7 +85,7 @@ class RouteConfig(Strict):
     affinity: Affinity | None = None
     """Absent: `routing.affinity`."""
     queue_wait_s: Seconds | None = None
-    """Absent: the key's, then `queue.wait_s`."""
+    """Longest wait for a worker and a free credential; a key's own wins. Absent: `queue.wait_s`."""
     overrides: Fields = Field(default_factory=dict)
     defaults: Fields = Field(default_factory=dict)
     drop_params: DropParams = False

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.config.predecessors import ENVIRON, SAMPLES, TITLES, imported, notes, text_of
-from worker.config.importers import IMPORTERS, Source, needs_key, recognise, render
+from worker.config.importers import IMPORTERS, Source, import_text, needs_key, recognise, render
 from worker.config.loading import parse
 from worker.config.problems import ConfigError
 
@@ -76,14 +76,17 @@ def test_host_and_port_are_kept(name: str, host: str, port: int) -> None:
     ],
 )
 def test_a_keyless_file_gets_a_key_and_says_so(name: str, needed: bool) -> None:  # noqa: FBT001  a table
-    source = Source(text_of(name))
-    importer = recognise(source)
-    assert importer is not None
-    found = importer.read(source)
+    text, found = import_text(text_of(name), lambda: "sk-penstock-made-for-this")
     assert needs_key(found) is needed
-    text = render(found, importer.title, lambda: "sk-penstock-made-for-this")
     assert ("sk-penstock-made-for-this" in text) is needed
     assert ("so one was made" in text) is needed
+
+
+def test_what_cannot_be_imported_is_told() -> None:
+    with pytest.raises(ValueError, match="is a file of none of these: OpenAICompatible"):
+        import_text("providers: []", str)
+    with pytest.raises(ValueError, match="looks like a file of Go OAI Gateway, but"):
+        import_text("endpoints: [1]", str)
 
 
 @pytest.mark.parametrize(
