@@ -46,7 +46,7 @@ def recognise(source: Source) -> Importer | None:
 def import_text(text: str, make_key: Callable[[], str]) -> tuple[str, Imported]:
     """A predecessor's file as the text of penstock.yaml, and what was found with its notes.
 
-    `make_key` makes the client key that a file without one gets. Raises ValueError for a file that is nobody's or broken.
+    `make_key` makes the client key for a file without one. Raises ValueError for a file that is nobody's or broken.
     """
     source = Source(text)
     importer = recognise(source)
