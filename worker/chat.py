@@ -1,69 +1,182 @@
-"""One chat completion, from the claimed job to its terminal frame."""
+"""One chat completion, from the claimed job to its terminal frame: routes, leases, attempts, and the answer."""
 
+import asyncio
+import contextlib
 import time
-from contextlib import aclosing
-from typing import Any
+from collections import deque
+from functools import partial
+from typing import Any, Final
 
-import orjson
-
-from shared.errors import NotFound
-from worker.answer import UpstreamAnswer
-from worker.config.schema import ProviderConfig
-from worker.discovery import configured_values
-from worker.faults import UpstreamError, to_client
-from worker.job import Job
-from worker.providers.contract import ChatCall, Credential, Settings
+from shared.errors import GatewayError, NotFound, RateLimited
+from worker.accounts.leases import Delay, Lease
+from worker.attempt import Attempt
+from worker.choice import Choice, NoLease
+from worker.config.route import Strategy
+from worker.faults import Fault, UpstreamError, to_client
+from worker.job import Job, Park
+from worker.racing import race
+from worker.retry import fault_behind, may_attempt, refusal
+from worker.routing.route import Destination, Route
+from worker.sending import Sender
 from worker.state import WorkerState
+
+_WAIT_HERE_S: Final = 0.05
+"""A shorter wait is not worth a way through Redis."""
 
 
 async def run_chat(ctx: dict[str, Any], job: Job) -> None:
-    """Answers `job`, or raises the GatewayError that the client gets."""
-    state: WorkerState = ctx["state"]
-    body = orjson.loads(job.envelope.body)
-    provider, model = _choose(state, job.envelope.model)
-    settings = Settings(
-        provider.name,
-        provider.base_url or provider.kind.default_base_url or "",
-        provider.options,
-        bool(provider.drop_params),
-    )
-    call = ChatCall(body, model, job.envelope.stream, f"chatcmpl-{job.envelope.request_id}", int(time.time()), settings)
-    credential = (
-        await configured_values(provider, provider.credentials[0]) if provider.credentials else Credential("none", {})
-    )
-    answer = UpstreamAnswer(
-        state.upstream,
-        provider.kind,
-        call,
-        credential,
-        provider.timeouts,
-        include_usage=job.envelope.include_usage,
-        most_bytes=state.config.worker.max_answer_bytes,
-        proxy=provider.proxy.get_secret_value() if provider.proxy else None,
-    )
-    about = {"provider": provider.name, "attempts": 1, "queue_ms": 0}
-    try:
-        async with aclosing(answer.pieces()) as pieces:
-            async for piece in pieces:
-                if not job.out.shown:
-                    job.out.start(**about)
-                if call.stream:
-                    job.out.emit(piece)
-                else:
-                    job.out.result(piece)
-                if job.out.full:
-                    await job.out.drain()
-            job.out.end(done=answer.done, usage=answer.usage)
-    except UpstreamError as error:
-        raise to_client(error) from error
+    """Answers `job`. Raises the GatewayError that the client gets, or Park when it must wait."""
+    await _Chat(ctx["state"], job).answer()
 
 
-def _choose(state: WorkerState, model: str) -> tuple[ProviderConfig, str]:
-    prefix, _, rest = model.partition("/")
-    for provider in state.config.providers:
-        models = state.models(provider)
-        if model in models or "*" in models:
-            return provider, model
-        if prefix == provider.label and rest in models:
-            return provider, rest
-    raise NotFound(f"The model '{model}' does not exist.", param="model")
+class _Failed(Exception):
+    """A route has no more to offer; what the client would hear, and the fault on which fallbacks depend."""
+
+    def __init__(self, fault: Fault, error: GatewayError) -> None:
+        super().__init__(fault)
+        self.fault = fault
+        self.error = error
+
+
+class _Chat:
+    def __init__(self, state: WorkerState, job: Job) -> None:
+        self._state = state
+        self._job = job
+        self._routes = state.dispatch.routes
+        self._sender = Sender(state, job)
+
+    async def answer(self) -> None:
+        """By the route of the asked name, then by its fallbacks where the fault allows them."""
+        if time.time() * 1000 > self._job.envelope.deadline_ms and not self._job.out.shown:
+            raise RateLimited("The request waited in the queue longer than it may. Retry later.", retry_after_s=1)
+        route = self._route()
+        names = deque(route.fallbacks)
+        while True:
+            try:
+                attempt, piece = await self._reach(route)
+            except _Failed as failed:
+                retries = route.retries
+                if failed.fault not in retries.fallback or not self._may_attempt(route):
+                    raise failed.error from failed.__cause__
+                next_route = self._fallback(names)
+                if next_route is None:
+                    raise failed.error from failed.__cause__
+                route = next_route
+            else:
+                await self._deliver(attempt, piece)
+                return
+
+    def _route(self) -> Route:
+        envelope = self._job.envelope
+        if envelope.sealed_key and self._state.config.passthrough is not None:
+            return self._routes.direct(self._state.config.passthrough.provider, envelope.model)
+        return self._routes.resolve(envelope.model)
+
+    def _fallback(self, names: deque[str]) -> Route | None:
+        while names:
+            with contextlib.suppress(NotFound):
+                return self._routes.resolve(names.popleft())
+        return None
+
+    def _may_attempt(self, route: Route) -> bool:
+        return may_attempt(route.retries, self._sender.attempts, self._sender.elapsed_s)
+
+    # ---- reaching an upstream
+
+    async def _reach(self, route: Route) -> tuple[Attempt, bytes | None]:
+        """An attempt that has brought its first content. Raises _Failed, Park, GatewayError."""
+        choice = Choice(self._state.dispatch, route, self._job, self._sender.body)
+        failure: UpstreamError | None = None
+        while True:
+            try:
+                if route.stages[0].strategy is Strategy.RACE and failure is None:
+                    return await self._race(choice)
+                return await self._try_one(choice)
+            except NoLease as none:
+                await self._wait_or_fail(route, none.delay, failure)
+            except _Fault as fault:
+                failure = fault.error
+                if not choice.narrow(fault.destination, fault.lease, failure) or not self._may_attempt(route):
+                    raise self._failed(failure) from failure
+                self._state.metrics.retried(fault.destination.provider.name, failure.fault)
+
+    async def _try_one(self, choice: Choice) -> tuple[Attempt, bytes | None]:
+        if self._job.envelope.sealed_key:
+            return await self._send(choice.stages[0][1][0], None)
+        return await self._send(*await choice.take())
+
+    async def _race(self, choice: Choice) -> tuple[Attempt, bytes | None]:
+        """Raises NoLease when nobody could start: then the request waits as any other."""
+        stage, destinations = choice.stages[0]
+
+        async def contend(destination: Destination) -> tuple[Attempt, bytes | None]:
+            return await self._send(*await choice.lease(stage, [destination], waits=False))
+
+        async def discard(late: tuple[Attempt, bytes | None]) -> None:
+            await late[0].end(asyncio.CancelledError())
+
+        try:
+            return await race([partial(contend, one) for one in destinations], stage.race_delay_s, discard)
+        except NoLease:
+            return await self._try_one(choice)
+
+    async def _send(self, destination: Destination, lease: Lease | None) -> tuple[Attempt, bytes | None]:
+        try:
+            attempt = await self._sender.attempt(destination, lease)
+        except BaseException:
+            if lease is not None:
+                self._state.dispatch.accounts.settle(lease, tokens=0)
+            raise
+        try:
+            return attempt, await attempt.first()
+        except UpstreamError as error:
+            raise _Fault(destination, lease, error) from error
+
+    # ---- waiting
+
+    async def _wait_or_fail(self, route: Route, delay: Delay, failure: UpstreamError | None) -> None:
+        if delay.kind == "wait":
+            if delay.wait_s > _WAIT_HERE_S:
+                raise Park(delay.wait_s)
+            await asyncio.sleep(delay.wait_s)
+            return
+        if failure is not None:
+            raise self._failed(failure) from failure
+        wait_s = None if delay.kind == "none" else delay.wait_s
+        raise _Failed(fault_behind(delay.why), refusal(route.name, delay.why, wait_s))
+
+    def _failed(self, error: UpstreamError) -> _Failed:
+        return _Failed(error.fault, to_client(error, callers_key=bool(self._job.envelope.sealed_key)))
+
+    # ---- answering
+
+    async def _deliver(self, attempt: Attempt, piece: bytes | None) -> None:
+        """From the first content on nothing is tried again: an error goes to the client as it is."""
+        out, sender = self._job.out, self._sender
+        out.start(provider=attempt.destination.provider.name, attempts=sender.attempts, queue_ms=sender.queue_ms)
+        send = out.emit if self._job.envelope.stream else out.result
+        try:
+            if piece is not None:
+                send(piece)
+            async for more in attempt.rest():
+                send(more)
+                if out.full:
+                    await out.drain()
+        except BaseException as error:
+            await attempt.end(error)
+            if isinstance(error, UpstreamError):
+                raise to_client(error, callers_key=bool(self._job.envelope.sealed_key)) from error
+            raise
+        answer = attempt.answer
+        out.end(done=answer.done, usage=answer.usage)
+        await attempt.end()
+
+
+class _Fault(Exception):
+    """One attempt failed before its first content."""
+
+    def __init__(self, destination: Destination, lease: Lease | None, error: UpstreamError) -> None:
+        super().__init__(error.fault)
+        self.destination = destination
+        self.lease = lease
+        self.error = error

@@ -1,18 +1,18 @@
 """Everything that a worker process holds: opened at start, looked after while it runs, closed at its end."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import structlog
 
 from shared.bus import Bus, BusDown, CommandRefused
-from shared.catalogue import ModelEntry
 from worker.catalogue import CataloguePublisher, make_offer
 from worker.config.loading import Loaded
 from worker.config.problems import ConfigError
-from worker.config.schema import Config, ProviderConfig
+from worker.config.schema import Config
 from worker.config.watching import watch
 from worker.discovery import Discovery
+from worker.dispatch import Dispatch
 from worker.metrics import WorkerMetrics
 from worker.secrets import Secrets
 from worker.upstream import Upstream
@@ -37,6 +37,7 @@ class WorkerState:
             bus, self.upstream.fetch, on_failure=lambda found: metrics.not_listed(found.provider, found.fault)
         )
         self._catalogue = CataloguePublisher(bus, metrics.stands)
+        self.dispatch = Dispatch(bus, secrets, metrics)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
@@ -47,6 +48,7 @@ class WorkerState:
         await self._catalogue.publish_now()
         self._tasks = [
             asyncio.create_task(self._look_after(), name="catalogue and discovery"),
+            asyncio.create_task(self.dispatch.look_after(), name="accounts"),
             asyncio.create_task(watch(self._loaded, self._environ, self._use, self._keep), name="configuration"),
         ]
 
@@ -56,9 +58,6 @@ class WorkerState:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._discovery.aclose()
         await self.upstream.aclose()
-
-    def models(self, provider: ProviderConfig) -> Sequence[str]:
-        return provider.models if provider.models is not None else self._discovery.models.get(provider.name, ())
 
     async def _look_after(self) -> None:
         while True:
@@ -73,11 +72,12 @@ class WorkerState:
             await asyncio.sleep(1)
 
     def _offer(self) -> None:
-        names = [name for provider in self.config.providers for name in self.models(provider)]
-        prefixed = [f"{p.label}/{name}" for p in self.config.providers for name in self.models(p)]
-        entries = [ModelEntry(name) for name in dict.fromkeys([*names, *prefixed])]
+        """Routes, accounts and catalogue follow the configuration and the discovered models."""
+        self.dispatch.use(self._loaded, self._discovery.models)
+        routes = self.dispatch.routes
+        revision = self._discovery.revision
         self._catalogue.offer(
-            make_offer(self._loaded, self.secrets, entries, [n for n in names if "*" in n], self._discovery.revision)
+            make_offer(self._loaded, self.secrets, routes.public_models(), routes.patterns(), revision)
         )
 
     def _use(self, loaded: Loaded) -> None:

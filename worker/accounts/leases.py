@@ -12,19 +12,22 @@ from worker.accounts.scripts import AccountScripts
 from worker.accounts.states import Consequence
 from worker.faults import Fault
 
-LEASE_MS: Final = 8000
-RENEW_EVERY_S: Final = 2.0
+LEASE_MS: Final = 6000
+RENEW_EVERY_S: Final = 1.5
 _NO_LESSON: Final = Lesson()
 _MOST_UNSENT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A pool that may serve a request; with `credential` only that one of it. Weight 0 is a standby."""
+    """A pool that may serve a request; with `credential` only that one of it. Weight 0 is a standby. `turn` tells it
+    from other candidates of the same pool when turns are counted.
+    """
 
     pool: str
     weight: int = 1
     credential: str = ""
+    turn: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ class Accounts:
         bus.add_scripts(*scripts.all())
 
     def use(self, pools: Mapping[str, Pool]) -> None:
-        self._pools = pools
+        self._pools = {**self._pools, **pools}  # a request that began with an older configuration may still ask
 
     async def lease(self, ask: Ask) -> Lease | Delay:
         """Raises BusDown, and CommandRefused when Redis has no memory left."""
@@ -168,7 +171,14 @@ class Accounts:
         args += [ask.kept, ask.kept_s, ask.luck, left_out]
         for candidate in ask.candidates:
             pool = self._pools[candidate.pool]
-            args += (candidate.pool, pool.generation, pool.digest, candidate.weight, candidate.credential)
+            args += (
+                candidate.pool,
+                pool.generation,
+                pool.digest,
+                candidate.weight,
+                candidate.credential,
+                candidate.turn,
+            )
         return args
 
     async def _call(self, args: list[Argument], candidates: Sequence[Candidate], lease_id: str) -> list[Any]:

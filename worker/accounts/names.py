@@ -2,13 +2,13 @@
 
 pool:<p>          HASH   generation and digest of its configuration, strategy, virtual time of its turns, sums of
                          limits, hold_ms (how long a lease is held), head and head_ms (first in line, when it fits)
-ready:<p>         ZSET   credential -> its standing; the smallest is taken next
-resting:<p>       ZSET   credential -> unix ms at which to look at it again
+pool-ready:<p>    ZSET   credential -> its standing; the smallest is taken next
+pool-resting:<p>  ZSET   credential -> unix ms at which to look at it again
 line:<p>[/<c>]    ZSET   rid -> place; who waits, in order: for a pool, or for the one credential that a name pins
 account:<p>/<c>   HASH   state, cause, since_ms, until_ms, limits, counters
 leases:<p>/<c>    ZSET   lease -> unix ms at which it ends unless renewed
 leases:<p>        ZSET   "<credential> <lease>" -> the same
-turns:<route>     HASH   target -> its turn, and the virtual time of all turns
+route-turns:<r>   HASH   target -> its turn, and the virtual time of all turns
 kept:<digest>     STRING "<p>/<c>" that a conversation keeps to
 token:<p>/<c>     STRING a renewed token, encrypted
 renewing:<p>/<c>  STRING the worker that renews a token now

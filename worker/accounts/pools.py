@@ -22,6 +22,8 @@ class Pool:
     digest: str
     arguments: tuple[Argument, ...] = field(repr=False)
     credentials: frozenset[str]
+    counts_tokens: bool
+    strict: bool
 
 
 def limits_of(provider: ProviderConfig, credential: CredentialConfig) -> Limits:
@@ -47,9 +49,10 @@ def _build(provider: ProviderConfig, strategy: Strategy, generation: int, secret
     sums = (_sum(requests), int(smooth), _sum(limit.tpm for limit in limits), _sum(x.concurrency for x in limits))
     digest = hashlib.sha256(repr((order.value, sums, rows)).encode()).hexdigest()[:16]
     names = frozenset(credential.name for credential in provider.credentials)
-    return Pool(
-        provider.name, generation, digest, (provider.name, generation, digest, order.value, *sums, *rows), names
-    )
+    strict = any(limit.tpm_strict for limit in limits)
+    counts_tokens = any(limit.tpm or limit.tpd or limit.adaptive for limit in limits)
+    arguments = (provider.name, generation, digest, order.value, *sums, *rows)
+    return Pool(provider.name, generation, digest, arguments, names, counts_tokens, strict)
 
 
 def _row(provider: ProviderConfig, credential: CredentialConfig, secret: bytes) -> tuple[Argument, ...]:

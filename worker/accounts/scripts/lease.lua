@@ -1,19 +1,20 @@
 -- Chooses a target and one of its credentials, and leases it; or says how long the shortest wait is.
 -- ARGV rid ("" never waits in line), place in line, deadline (unix ms), lease, lease ms, tokens, strategy: given | turns |
 --      least-busy, turns ("" or the route), affinity key, affinity ttl in s, random number in [0, 1), credentials to leave
---      out (" a/b c/d "), then for each target: pool, generation, digest, weight, credential ("" any)
+--      out (" a/b c/d "), then for each target: pool, generation, digest, weight, credential ("" any), turn
 -- -> {"leased", target, credential, unix ms, 1 if it is a probe} | {"wait", target, ms, why} | {"late", target, ms, why} |
 --    {"none", target, 0, why} no credential can ever serve it | {"stale", target, 0, ""} send `sync` first
 local rid, position, deadline, lease, lease_ms, cost = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local affinity, luck, left_out = ARGV[9], tonumber(ARGV[11]), ARGV[12]
 local targets, kept = {}, nil
-for i = 13, #ARGV, 5 do
+for i = 13, #ARGV, 6 do
   local pool = ARGV[i]
   local state = call('HMGET', POOL .. pool, 'generation', 'digest', 'strategy', 'virtual', 'rpm', 'smooth', 'tpm', 'concurrency', 'hold_ms')
   if not state[1] or (state[2] ~= ARGV[i + 2] and tonumber(ARGV[i + 1]) > tonumber(state[1])) then
     return { 'stale', #targets, 0, '' }
   end
   targets[#targets + 1] = { number = #targets, pool = pool, weight = tonumber(ARGV[i + 3]), pin = ARGV[i + 4],
+    field = pool .. '/' .. ARGV[i + 5],
     strategy = state[3], virtual = tonumber(state[4] or 0), rpm = tonumber(state[5]), smooth = state[6] == '1',
     tpm = tonumber(state[7]), concurrency = tonumber(state[8]), hold_ms = tonumber(state[9] or 2000) }
 end
@@ -21,7 +22,7 @@ end
 local function arrange()
   if ARGV[7] == 'turns' and #targets > 1 then
     local fields = { 'virtual' }
-    for i, target in ipairs(targets) do fields[i + 1] = target.pool .. ' ' .. target.number end
+    for i, target in ipairs(targets) do fields[i + 1] = target.field end
     local turns = call('HMGET', TURNS .. ARGV[8], unpack(fields))
     targets.virtual = tonumber(turns[1] or 0)
     for i, target in ipairs(targets) do
@@ -106,16 +107,15 @@ local function grant(target, credential, account)
     account.state = 'ready'; set('state', 'ready'); set('cause', ''); set('since_ms', now)
   end
   call('HSET', ACCOUNT .. account.name, unpack(changes))
-  call('ZADD', LEASES .. account.name, now + lease_ms, lease)
-  call('ZADD', LEASES .. pool, now + lease_ms, credential .. ' ' .. lease)
+  hold(pool, credential, lease, lease_ms)
   account.busy = account.busy and account.busy + 1
   place(pool, credential, account, target.strategy, target.virtual)
   if affinity ~= '' then call('SET', affinity, account.name, 'EX', ARGV[10]) end
   if target.turn and ARGV[7] == 'turns' and #targets > 1 then
     local start = math.max(target.turn, target.weight == 0 and 1e14 or targets.virtual)
-    local values = { target.pool .. ' ' .. target.number, start + 1 / math.max(target.weight, 1) }
+    local values = { target.field, start + 1 / math.max(target.weight, 1) }
     if target.weight > 0 and start > targets.virtual then values[3] = 'virtual'; values[4] = start end
-    call('HSET', TURNS .. ARGV[8], unpack(values))
+    call('HSET', TURNS .. ARGV[8], unpack(values)); call('EXPIRE', TURNS .. ARGV[8], 3600)
   end
   for _, other in ipairs(targets) do
     if other.waits then call('ZREM', line_of(other.pool, other.pin), rid); advance(other.pool, other.pin) end

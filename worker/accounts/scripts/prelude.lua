@@ -1,14 +1,14 @@
 -- Stands before every script of the accounts, after the lines that set `now`. worker/accounts/names.py tells the keys.
 local call = redis.call
-local POOL, READY, RESTING, LINE = '{ps}:pool:', '{ps}:ready:', '{ps}:resting:', '{ps}:line:'
-local ACCOUNT, LEASES, TURNS = '{ps}:account:', '{ps}:leases:', '{ps}:turns:'
+local POOL, READY, RESTING, LINE = '{ps}:pool:', '{ps}:pool-ready:', '{ps}:pool-resting:', '{ps}:line:'
+local ACCOUNT, LEASES, TURNS = '{ps}:account:', '{ps}:leases:', '{ps}:route-turns:'
 local QUEUE, DUE, OWNER, WAKE = '{ps}:queue', '{ps}:due', '{ps}:owner', '{ps}:wake'
 local NEVER = 9e15
 -- Half a second beyond the minute, because requests reach an upstream with varying delay.
 local MINUTE_MS, DAY_MS, SLOTS, SMOOTH_FROM, PROBE_MS = 60500, 86400000, 60, 50, 30000
 local FIELDS = { 'weight', 'rank', 'pass', 'rpm', 'tpm', 'tpd', 'concurrency', 'adaptive', 'tat', 'requests', 'minute',
-  'day', 'state', 'until_ms', 'trial', 'probe', 'learned_rpm', 'learned_tpm' }
-local TEXT = { requests = true, minute = true, day = true, state = true, probe = true }
+  'day', 'state', 'until_ms', 'trial', 'probe', 'learned_rpm', 'learned_tpm', 'cause' }
+local TEXT = { requests = true, minute = true, day = true, state = true, probe = true, cause = true }
 
 local function load_account(name)
   local values, account = call('HMGET', ACCOUNT .. name, unpack(FIELDS)), {}
@@ -65,13 +65,21 @@ local function count_busy(account)
   return account.busy
 end
 
+-- Whoever dies leaves nothing: a key of leases ends with the last of them.
+local function hold(pool, credential, lease, lease_ms)
+  for key, member in pairs({ [pool .. '/' .. credential] = lease, [pool] = credential .. ' ' .. lease }) do
+    call('ZADD', LEASES .. key, now + lease_ms, member)
+    call('PEXPIRE', LEASES .. key, lease_ms)
+  end
+end
+
 -- When the account may take a request that costs so many tokens, and what it waits for.
 local function free_at(account, cost)
   local at, why = now, ''
   local function wait_for(time, reason)
     if time > at then at, why = time, reason end
   end
-  if account.state ~= 'ready' then wait_for(account.until_ms or NEVER, account.state) end
+  if account.state ~= 'ready' then wait_for(account.until_ms or NEVER, account.state == 'cooling' and account.cause or account.state) end
   if account.concurrency and count_busy(account) >= account.concurrency then
     local first = call('ZRANGE', LEASES .. account.name, 0, 0, 'WITHSCORES')
     wait_for(first[2] and tonumber(first[2]) or NEVER, 'concurrency')

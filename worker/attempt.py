@@ -1,0 +1,99 @@
+"""One call of an upstream for a request, on a leased account: sent, heard, and settled exactly once."""
+
+import time
+from collections.abc import AsyncGenerator
+
+import structlog
+
+from shared.errors import GatewayError
+from worker.accounts.learning import learn, read_retry_after
+from worker.accounts.leases import Accounts, Lease
+from worker.accounts.states import consequence
+from worker.answer import UpstreamAnswer
+from worker.faults import UpstreamError
+from worker.metrics import WorkerMetrics
+from worker.routing.route import Destination
+
+_log = structlog.get_logger()
+
+
+class Attempt:
+    """`lease` is None where no account is needed: a caller's own key, or a provider without an upstream."""
+
+    def __init__(
+        self,
+        number: int,
+        request_id: str,
+        destination: Destination,
+        lease: Lease | None,
+        answer: UpstreamAnswer,
+        accounts: Accounts,
+        metrics: WorkerMetrics,
+    ) -> None:
+        self.number = number
+        self.destination = destination
+        self.lease = lease
+        self.answer = answer
+        self._request_id = request_id
+        self._accounts = accounts
+        self._metrics = metrics
+        self._pieces: AsyncGenerator[bytes, None] = answer.pieces()
+        self._began = time.perf_counter()
+
+    async def first(self) -> bytes | None:
+        """The first content, None if the answer has none. Whatever it raises, the attempt is over: UpstreamError, or
+        InvalidRequest for what this upstream cannot do.
+        """
+        provider = self.destination.provider.name
+        self._metrics.attempted(provider)
+        try:
+            piece = await anext(self._pieces, None)
+        except BaseException as error:
+            await self.end(error)
+            raise
+        self._metrics.first_content(provider, time.perf_counter() - self._began)
+        if self.lease is not None:
+            self._accounts.recover(self.lease)
+        return piece
+
+    async def rest(self) -> AsyncGenerator[bytes, None]:
+        """What follows. Raises UpstreamError."""
+        async for piece in self._pieces:
+            yield piece
+
+    async def end(self, error: BaseException | None = None) -> None:
+        """Closes the upstream and settles the lease: by how it went, with what was used."""
+        if isinstance(error, UpstreamError):
+            self._fail(error)
+        elif self.lease is not None:
+            total = (self.answer.usage or {}).get("total_tokens")
+            unsent = isinstance(error, GatewayError)  # refused before it was sent
+            tokens = 0 if unsent else total
+            lesson = learn(self.answer.response_headers, time.time())
+            self._accounts.settle(self.lease, tokens=tokens, lesson=lesson, well=error is None)
+        await self._pieces.aclose()
+
+    def _fail(self, error: UpstreamError) -> None:
+        provider = self.destination.provider.name
+        self._metrics.failed(provider, error.fault)
+        _log.info(
+            "attempt failed",
+            request_id=self._request_id,
+            attempt=self.number,
+            provider=provider,
+            credential=self.lease.credential if self.lease else "",
+            upstream_model=self.destination.model,
+            fault=error.fault.value,
+            retry_after_s=error.retry_after_s,
+        )
+        if self.lease is None:
+            return
+        headers = self.answer.response_headers
+        wait_s = error.retry_after_s if error.retry_after_s is not None else read_retry_after(headers, time.time())
+        self._accounts.settle(
+            self.lease,
+            tokens=None if error.sent else 0,
+            fault=error.fault,
+            consequence=consequence(error.fault, wait_s),
+            lesson=learn(headers, time.time()),
+        )

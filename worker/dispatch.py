@@ -1,0 +1,70 @@
+"""Where a worker's requests can go: the route table and the accounts, replaced together when either has changed."""
+
+import asyncio
+import secrets as randomness
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from itertools import count
+
+import structlog
+
+from shared.bus import Bus, BusDown, CommandRefused
+from worker.accounts.leases import RENEW_EVERY_S, Accounts
+from worker.accounts.pools import Pool, build_pools
+from worker.accounts.scripts import load_scripts
+from worker.accounts.states import AccountView, view_accounts
+from worker.config.loading import Loaded
+from worker.config.schema import Config
+from worker.metrics import WorkerMetrics
+from worker.routing.table import RouteTable
+from worker.secrets import Secrets
+
+_log = structlog.get_logger()
+_VIEW_EVERY = 3  # renewals
+
+
+class Dispatch:
+    """`routes` and `pools` belong together; a request keeps those it began with."""
+
+    def __init__(self, bus: Bus, secrets: Secrets, metrics: WorkerMetrics) -> None:
+        """Before the bus starts."""
+        self.accounts = Accounts(bus, load_scripts(), "w" + randomness.token_hex(5))
+        self.routes = RouteTable(Config(), ())
+        self.pools: Mapping[str, Pool] = {}
+        self._bus = bus
+        self._secret = secrets.derive("accounts")
+        self._metrics = metrics
+        self._loaded: Loaded | None = None
+
+    def use(self, loaded: Loaded, discovered: Mapping[str, Sequence[str]]) -> None:
+        """`discovered` is provider name -> model ids."""
+        config = loaded.config
+        self.routes = RouteTable.build(config, discovered)
+        if loaded is self._loaded:
+            return
+        self._loaded = loaded
+        self.pools = build_pools(config.providers, config.routing.strategy, loaded.generation, self._secret)
+        self.accounts.use(self.pools)
+        for problem in self.routes.dangling():
+            _log.warning("a route leads nowhere", model=problem.name, reason=problem.why)
+
+    def digest(self, data: bytes) -> str:
+        """A keyed hash, for names in Redis that must tell nothing of what they stand for."""
+        return blake2b(data, key=self._secret, digest_size=16).hexdigest()
+
+    async def look_after(self) -> None:
+        """Until cancelled: keeps leases alive and the states of accounts at hand for metrics."""
+        for turn in count():
+            try:
+                await self.accounts.renew()
+                if turn % _VIEW_EVERY == 0:
+                    self._metrics.accounts = await self.view()
+            except (BusDown, CommandRefused) as error:
+                _log.debug("leases not renewed", reason=str(error))
+            await asyncio.sleep(RENEW_EVERY_S)
+
+    async def view(self) -> list[AccountView]:
+        """Raises BusDown."""
+        return await view_accounts(
+            self._bus, [(pool.name, name) for pool in self.pools.values() for name in sorted(pool.credentials)]
+        )

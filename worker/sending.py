@@ -1,0 +1,93 @@
+"""From a destination and an account to an attempt: the request's fields shaped, the credential at hand."""
+
+import time
+from collections.abc import Mapping
+
+import orjson
+
+from shared.errors import Unauthenticated
+from worker.accounts.leases import Lease
+from worker.answer import UpstreamAnswer
+from worker.attempt import Attempt
+from worker.config.schema import ProviderConfig
+from worker.discovery import configured_values
+from worker.job import Job
+from worker.providers.contract import ChatCall, Credential, JsonObject, Settings
+from worker.routing.fields import FieldRules, rules_of
+from worker.routing.route import Destination
+from worker.secrets import SealBroken
+from worker.state import WorkerState
+
+
+class Sender:
+    """Makes the attempts of one request. `queue_ms` is how long it waited for the first."""
+
+    def __init__(self, state: WorkerState, job: Job) -> None:
+        self.body: JsonObject = orjson.loads(job.envelope.body)
+        self.attempts = 0
+        self.began: float | None = None
+        self.queue_ms = 0
+        self._state = state
+        self._job = job
+        self._config = state.config
+        self._rules = _key_rules(state, job.envelope.caller)
+        self._providers: Mapping[str, ProviderConfig] = {one.name: one for one in state.config.providers}
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the first attempt."""
+        return 0.0 if self.began is None else time.monotonic() - self.began
+
+    async def attempt(self, destination: Destination, lease: Lease | None) -> Attempt:
+        """Not sent before its `first`. Raises Unauthenticated where a caller's own key cannot be read."""
+        if self.began is None:
+            self.began = time.monotonic()
+            self.queue_ms = max(0, time.time_ns() // 1_000_000 - self._job.envelope.enqueued_ms)
+        self.attempts += 1
+        provider, envelope = destination.provider, self._job.envelope
+        answer = UpstreamAnswer(
+            self._state.upstream,
+            provider.kind,
+            self._call(destination),
+            await self._credential(destination, lease),
+            provider.timeouts,
+            include_usage=envelope.include_usage,
+            most_bytes=self._config.worker.max_answer_bytes,
+            proxy=provider.proxy.get_secret_value() if provider.proxy else None,
+        )
+        accounts, metrics = self._state.dispatch.accounts, self._state.metrics
+        return Attempt(self.attempts, envelope.request_id, destination, lease, answer, accounts, metrics)
+
+    def _call(self, destination: Destination) -> ChatCall:
+        provider, envelope = destination.provider, self._job.envelope
+        rules = destination.rules.under(self._rules)
+        base_url = provider.base_url or provider.kind.default_base_url or ""
+        settings = Settings(provider.name, base_url, provider.options, rules.drop_unsupported)
+        completion_id, created = f"chatcmpl-{envelope.request_id}", time.time_ns() // 1_000_000_000
+        return ChatCall(rules.apply(self.body), destination.model, envelope.stream, completion_id, created, settings)
+
+    async def _credential(self, destination: Destination, lease: Lease | None) -> Credential:
+        provider = destination.provider
+        if self._job.envelope.sealed_key:
+            return self._callers_own(provider)
+        if lease is None:
+            return Credential("none", {})
+        account = next((one for one in provider.credentials if one.name == lease.credential), None)
+        if account is None:
+            return Credential(lease.credential, {})
+        return await configured_values(provider, account)
+
+    def _callers_own(self, provider: ProviderConfig) -> Credential:
+        """For this request alone: the box names it and this provider."""
+        box, rid = self._job.envelope.sealed_key, self._job.triple[0]
+        try:
+            sealed = self._state.secrets.open_sealed(box, rid=rid, provider=provider.name, now_s=time.time())
+        except SealBroken as error:
+            raise Unauthenticated(f"The key of this request cannot be used: {error}. Send the request again.") from None
+        field = next(one.name for one in provider.kind.credential_fields if one.secret)
+        return Credential("caller", {field: sealed.key})
+
+
+def _key_rules(state: WorkerState, caller: str) -> FieldRules:
+    key = next((key for key in state.config.keys if key.name == caller), None)
+    return FieldRules() if key is None else rules_of(key)
