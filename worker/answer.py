@@ -28,6 +28,7 @@ from worker.providers.contract import (
 )
 from worker.sse import splitter
 from worker.upstream import Upstream, UpstreamBody, error_body
+from worker.websocket import Socket, open_socket
 
 MOST_EVENT_BYTES = 4 * 1024 * 1024
 _SPEAKS = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
@@ -78,12 +79,13 @@ class UpstreamAnswer:
         )
         deadline = Deadline(self._timeouts.total_s)
         deadline.expect(FIRST_TOKEN, self._timeouts.first_token_s)
-        body: UpstreamBody | None = None
+        body: UpstreamBody | Socket | None = None
         try:
             request = await conversation.request()
             body = await self._open(request, deadline)
             self.response_headers = body.headers
-            source = self._streamed(body, request, deadline) if request.streamed else self._plain(body, deadline)
+            plain = isinstance(body, UpstreamBody) and not request.streamed
+            source = self._plain(body, deadline) if plain else self._streamed(body, request, deadline)
             async for piece in source:
                 yield piece
         except UpstreamError as error:
@@ -97,10 +99,12 @@ class UpstreamAnswer:
 
     # ---- reading
 
-    async def _open(self, request: UpstreamRequest, deadline: Deadline) -> UpstreamBody:
+    async def _open(self, request: UpstreamRequest, deadline: Deadline) -> UpstreamBody | Socket:
         connect_s = self._timeouts.connect_s
         try:
             async with asyncio.timeout(deadline.remaining_s):
+                if request.framing is Framing.WEBSOCKET:
+                    return await self._open_socket(request)
                 body = await self._upstream.open(request, connect_s=connect_s, proxy=self._proxy)
         except TimeoutError:
             raise deadline.error() from None
@@ -112,7 +116,18 @@ class UpstreamAnswer:
                 await body.aclose()
         return body
 
-    async def _streamed(self, body: UpstreamBody, request: UpstreamRequest, deadline: Deadline) -> AsyncIterator[bytes]:
+    async def _open_socket(self, request: UpstreamRequest) -> Socket:
+        return await open_socket(
+            request,
+            connect_s=self._timeouts.connect_s,
+            proxy=self._proxy,
+            max_event_bytes=MOST_EVENT_BYTES,
+            refused=self._refusal,
+        )
+
+    async def _streamed(
+        self, body: UpstreamBody | Socket, request: UpstreamRequest, deadline: Deadline
+    ) -> AsyncIterator[bytes]:
         mapper = self._provider.stream_mapper(self._call)
         chunks = self._chunks(body, request, mapper, deadline)
         if not self._call.stream:
@@ -129,10 +144,11 @@ class UpstreamAnswer:
             yield b"".join(held)
 
     async def _chunks(
-        self, body: UpstreamBody, request: UpstreamRequest, mapper: StreamMapper, deadline: Deadline
+        self, body: UpstreamBody | Socket, request: UpstreamRequest, mapper: StreamMapper, deadline: Deadline
     ) -> AsyncIterator[list[Chunk]]:
         """The mapped chunks of each read. Raises UpstreamError where the answer is cut, broken or too large."""
-        await self._check_type(body, request)
+        if isinstance(body, UpstreamBody):
+            await self._check_type(body, request)
         cutter = splitter(request.framing, MOST_EVENT_BYTES)
         pieces = aiter(body)
         size = 0
@@ -150,7 +166,8 @@ class UpstreamAnswer:
         self.done = mapper.ended
         if group:
             yield group
-        await _read_end(pieces)
+        if isinstance(body, UpstreamBody):
+            await _read_end(pieces)
 
     async def _check_type(self, body: UpstreamBody, request: UpstreamRequest) -> None:
         """A stream that is announced as something else (an error's JSON, a sign-in page) is no answer."""
@@ -164,7 +181,7 @@ class UpstreamAnswer:
         except MISSHAPEN:
             return misshapen()
 
-    async def _plain(self, body: UpstreamBody, deadline: Deadline) -> AsyncIterator[bytes]:
+    async def _plain(self, body: UpstreamBody | Socket, deadline: Deadline) -> AsyncIterator[bytes]:
         parts, size = [], 0
         pieces = aiter(body)
         while (data := await deadline.read(pieces)) is not None:

@@ -20,6 +20,8 @@ def splitter(framing: Framing, max_event_bytes: int) -> Splitter:
         return LineSplitter(max_event_bytes)
     if framing is Framing.RAW:
         return TextSplitter()
+    if framing is Framing.WEBSOCKET:
+        return MessageSplitter()
     return EventSplitter(max_event_bytes)
 
 
@@ -111,6 +113,16 @@ class LineSplitter:
     def close(self) -> list[Event]:
         rest, self._rest = self._rest.strip(), b""
         return [Event(rest)] if rest else []
+
+
+class MessageSplitter:
+    """What a WebSocket gives is cut already."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        return [Event(data)]
+
+    def close(self) -> list[Event]:
+        return []
 
 
 class TextSplitter:

@@ -1,4 +1,4 @@
-"""The driver for upstreams that speak over a WebSocket: opens, sends the request's messages, gives events.
+"""The driver for upstreams that speak over a WebSocket: opens, sends the request's messages, gives theirs.
 
 It follows no redirects, keeps no cookies and logs nothing, for its library's debug log would show prompts.
 """
@@ -23,7 +23,7 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 
 from worker.faults import Fault, UpstreamError
-from worker.providers.contract import USER_AGENT, Event, UpstreamRequest
+from worker.providers.contract import USER_AGENT, UpstreamRequest
 
 _GOODBYE_S = 0.5
 _SILENT = logging.getLogger("worker.websocket.library")
@@ -40,7 +40,7 @@ class _Connect(connect):
 
 
 class Socket:
-    """An open connection on which the request was sent. `async for` gives an event per message."""
+    """An open connection on which the request was sent. `async for` gives the bytes of each message."""
 
     def __init__(self, connection: ClientConnection, max_event_bytes: int) -> None:
         self._connection = connection
@@ -49,16 +49,16 @@ class Socket:
         assert answer is not None
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in answer.headers.raw_items()}
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         """Ends when the upstream closes in order. Raises UpstreamError for any other end."""
         while True:
             try:
-                data = await self._connection.recv(decode=False)
+                message = await self._connection.recv(decode=False)
             except ConnectionClosedOK:
                 return
             except ConnectionClosed as error:
                 raise self._broken(error) from error
-            yield Event(data)
+            yield message
 
     async def aclose(self) -> None:
         """Says goodbye, which ends the upstream's work, and waits at most half a second for its answer."""

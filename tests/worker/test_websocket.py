@@ -64,7 +64,7 @@ async def opened(
 
 
 async def texts(socket: Socket) -> list[str]:
-    return [event.data.decode() async for event in socket]
+    return [message.decode() async for message in socket]
 
 
 async def echo_twice(connection: ServerConnection) -> None:
@@ -72,8 +72,8 @@ async def echo_twice(connection: ServerConnection) -> None:
         await connection.send(await connection.recv())
 
 
-async def test_messages_are_sent_and_each_answer_is_an_event() -> None:
-    """Both messages go out before anything is read, and an orderly close ends the events."""
+async def test_messages_are_sent_and_each_answer_is_a_message() -> None:
+    """Both messages go out before anything is read, and an orderly close ends the answer."""
     async with upstream(echo_twice) as url:
         socket = await opened(url, "one", "zwei ü")
         assert await texts(socket) == ["one", "zwei ü"]
@@ -214,10 +214,10 @@ async def test_a_message_above_the_limit_is_an_error() -> None:
 
     async with upstream(flood) as url:
         socket = await opened(url)
-        events = aiter(socket)
-        assert len((await anext(events)).data) == 1000
+        messages = aiter(socket)
+        assert len(await anext(messages)) == 1000
         with pytest.raises(UpstreamError, match="more than 1000 bytes"):
-            await anext(events)
+            await anext(messages)
         await socket.aclose()
 
 
