@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ class Result:
     first_at: float = 0.0
     last_at: float = 0.0
     ended_at: float = 0.0
+    left_at: float = 0.0
     longest_gap_s: float = 0.0
 
     def exact(self, tokens: int) -> bool:
@@ -62,9 +64,17 @@ class Client:
         self.ports = ports
 
     async def ask(
-        self, model: str, *, stream: bool = True, limit_s: float = 60, hang_up_after: int | None = None
+        self,
+        model: str,
+        *,
+        stream: bool = True,
+        limit_s: float = 60,
+        hang_up_after: int | None = None,
+        leave: asyncio.Event | None = None,
     ) -> Result:
-        """Raises TimeoutError if nothing ends it within `limit_s`: a hung request."""
+        """Leaves after so many tokens, or when `leave` is set. Raises TimeoutError if nothing ends it within `limit_s`:
+        a hung request.
+        """
         number = next(_numbers)
         result = Result(f"x{number}")
         port = self.ports[number % len(self.ports)]
@@ -72,10 +82,11 @@ class Client:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(_request(model, stream=stream, nonce=result.nonce))
-                await self._read(reader, result, hang_up_after)
+                await _whichever(self._read(reader, result, hang_up_after), leave)
             except ConnectionError:
                 pass  # the front died: an end without an answer, which `silent` tells
             finally:
+                result.left_at = time.monotonic()
                 writer.close()
         result.ended_at = time.monotonic()
         return result
@@ -104,6 +115,17 @@ class Client:
 
     async def many(self, count: int, model: str, **options: Any) -> list[Result]:
         return await asyncio.gather(*(self.ask(model, **options) for _ in range(count)))
+
+
+async def _whichever(reading: Coroutine[Any, Any, None], leave: asyncio.Event | None) -> None:
+    if leave is None:
+        await reading
+        return
+    tasks = {asyncio.ensure_future(reading), asyncio.ensure_future(leave.wait())}
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _body(reader: asyncio.StreamReader, head: bytes) -> bytes:

@@ -28,9 +28,9 @@ class Arena:
         self.upstream_port = upstream_port
         self.client = Client(*(front.port for front in system.fronts))
 
-    def calls(self) -> dict[str, dict[str, int]]:
+    def calls(self) -> dict[str, dict[str, float]]:
         """The upstream's own account, by nonce."""
-        calls: dict[str, dict[str, int]] = httpx.get(f"http://127.0.0.1:{self.upstream_port}/stats").json()["calls"]
+        calls: dict[str, dict[str, float]] = httpx.get(f"http://127.0.0.1:{self.upstream_port}/stats").json()["calls"]
         return calls
 
     def leftovers(self) -> dict[str, Any]:
@@ -48,6 +48,13 @@ class Arena:
         if running:
             left["running upstream"] = running
         return left
+
+    def queued(self) -> int:
+        """Jobs that wait in Redis."""
+        client = redis.Redis.from_url(self.redis.url)
+        waiting: Any = client.zcard("{ps}:queue")
+        client.close()
+        return int(waiting)
 
     async def at_rest(self, within_s: float = 8) -> dict[str, Any]:
         """Waits for an empty `leftovers`; returns what is left at the end."""

@@ -3,15 +3,21 @@
 The model's name sets what happens, in parts joined by "-":
   n40 g20 t100   40 tokens, 20 ms apart, 100 ms before the first
   FAULT at K     after K tokens (0: before the first content): reset, end, errorevent, stall, badjson, badtext, long,
-                 e.g. "num-n40-g20-reset7"; also plain, html, okerror, status429, hang without a number
+                 e.g. "num-n40-g20-reset7"; also plain, html, okerror, status429, hang without a number;
+  "poison" kills the process that asks
 A token is "<nonce>:<index> "; the nonce is the last word of the last message. `GET /stats` gives a JSON object
-nonce -> {"calls", "tokens", "ended", "hung_up"} and the connections that are open.
+nonce -> {"calls", "tokens", "ended", "hung_up", "hung_up_at"} and the connections that are open.
 """
 
 import asyncio
+import contextlib
 import json
+import os
 import re
+import signal
 import sys
+import time
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -22,7 +28,7 @@ SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding:
 HTML = b"<!doctype html><html><body>Sign in to continue</body></html>"
 ERROR = {"error": {"message": "the upstream broke", "type": "server_error", "param": None, "code": "broken"}}
 MID_FAULTS = ("reset", "end", "errorevent", "stall", "badjson", "badtext", "long")
-calls: dict[str, dict[str, int]] = {}
+calls: dict[str, dict[str, float]] = {}
 connections: set["Connection"] = set()
 
 
@@ -42,7 +48,7 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.buffer = b""
         self.task: asyncio.Task[None] | None = None
-        self.row: dict[str, int] | None = None
+        self.row: dict[str, float] | None = None
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,6 +59,7 @@ class Connection(asyncio.Protocol):
         connections.discard(self)
         if self.row is not None:
             self.row["hung_up"] += 1
+            self.row["hung_up_at"] = time.monotonic()
         if self.task is not None:
             self.task.cancel()
 
@@ -104,7 +111,9 @@ class Connection(asyncio.Protocol):
         self.row = None
 
     def early_fault(self, plan: dict[str, int]) -> bool:
-        if "html" in plan:
+        if "poison" in plan:
+            kill_peer(self.transport.get_extra_info("peername")[1])
+        elif "html" in plan:
             self.whole(HTML, media="text/html")
         elif "plain" in plan:
             self.whole(b"GIF89a", media="image/gif")
@@ -116,7 +125,7 @@ class Connection(asyncio.Protocol):
             return "hang" in plan
         return True
 
-    async def stream(self, plan: dict[str, int], body: dict[str, Any], nonce: str, row: dict[str, int]) -> None:
+    async def stream(self, plan: dict[str, int], body: dict[str, Any], nonce: str, row: dict[str, float]) -> None:
         self.transport.write(SSE)
         frame = {"id": f"c-{nonce}", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
         self.event(frame, {"role": "assistant", "content": ""})
@@ -168,7 +177,7 @@ class Connection(asyncio.Protocol):
                 self.transport.write(b"0\r\n\r\n")
         return True
 
-    async def plain(self, plan: dict[str, int], nonce: str, row: dict[str, int]) -> None:
+    async def plain(self, plan: dict[str, int], nonce: str, row: dict[str, float]) -> None:
         await asyncio.sleep(plan["n"] * plan["g"] / 1000)
         text = "".join(f"{nonce}:{index} " for index in range(plan["n"]))
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
@@ -206,6 +215,16 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self.whole(b'{"id": "c", "choices": [{]}')
+
+
+def kill_peer(port: int) -> None:
+    """SIGKILL for whoever on this machine has the other end of the connection from `port`."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    inode = next(line.split()[9] for line in lines if line.split()[1].endswith(f":{port:04X}"))
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(link.readlink().name == f"socket:[{inode}]" for link in (folder / "fd").iterdir()):
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 async def serve(port: int) -> None:

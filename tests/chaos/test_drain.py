@@ -1,0 +1,52 @@
+"""SIGTERM under load: what runs is finished, what is new goes elsewhere, and a limit ends the rest with the truth."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.conftest import Arena, build_arena
+
+MEMORY = pytest.mark.parametrize("append_only", [False], ids=["memory"])
+
+
+@MEMORY
+async def test_a_worker_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
+    """It takes nothing new and ends when its last stream has."""
+    asked = asyncio.create_task(arena.client.many(40, "num-n30-g100"))
+    await arena.until_tokens(3)
+    worker = arena.system.workers[0]
+    worker.send(signal.SIGTERM)
+    later = await arena.client.many(10, "num-n3")
+    assert [result for result in [*later, *await asked] if not result.tokens or result.error] == []
+    assert await worker.ended() == 0
+    assert await arena.at_rest() == {}
+
+
+@MEMORY
+async def test_a_front_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
+    """It serves on for a moment, for a balancer does not send a POST again, and ends when its last stream has."""
+    asked = asyncio.create_task(arena.client.many(40, "num-n50-g100"))
+    await arena.until_tokens(3)
+    front = arena.system.fronts[0]
+    front.process.send(signal.SIGTERM)
+    later = await arena.client.many(10, "num-n3")
+    assert [result for result in later if not result.exact(3)] == []
+    assert [result for result in await asked if not result.exact(50)] == []
+    assert await front.process.ended() == 0
+    assert await arena.at_rest() == {}
+
+
+async def test_a_drain_limit_ends_the_rest_with_an_error(tmp_path: Path) -> None:
+    """A stream that outlives the worker's limit ends honestly."""
+    with build_arena(tmp_path, config={"worker": {"drain_s": 1}}) as arena:
+        asked = asyncio.create_task(arena.client.many(10, "num-n200-g100"))
+        await arena.until_tokens(3)
+        for worker in arena.system.workers:
+            worker.send(signal.SIGTERM)
+        for result in await asked:
+            assert result.honest_error
+            assert result.error is not None
+            assert "stopped" in result.error["message"]
+        assert [await worker.ended() for worker in arena.system.workers] == [0, 0]
