@@ -71,12 +71,10 @@ class Socket:
             self._connection.transport.abort()
 
     async def send(self, messages: tuple[str, ...]) -> None:
-        """Raises UpstreamError if the upstream closes before it has taken them all."""
-        try:
+        """Sends them all, unless the upstream closes: then what it sent before says why, and is still to be read."""
+        with contextlib.suppress(ConnectionClosed):
             for message in messages:
                 await self._connection.send(message)
-        except ConnectionClosed as error:
-            raise self._broken(error) from error
 
     def _broken(self, error: ConnectionClosed) -> UpstreamError:
         if error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
@@ -116,7 +114,7 @@ async def open_socket(
         told = {name.lower(): value for name, value in answer.headers.raw_items()}
         raise refused(answer.status_code, told, bytes(answer.body or b"")) from error
     except (TimeoutError, OSError, InvalidHandshake, InvalidProxy, InvalidURI, ImportError, EOFError) as error:
-        raise _unopened(error) from error
+        raise _unopened(error) from None  # its text may hold the address, which is signed, or the proxy's password
     socket = Socket(connection, max_event_bytes)
     try:
         await socket.send(request.messages)
