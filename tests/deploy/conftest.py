@@ -1,5 +1,6 @@
 """A gateway as in production: nginx before two fronts and two workers."""
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +26,9 @@ class Gateway:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    @property
-    def access_log(self) -> str:
-        return (self.folder / "access.log").read_text()
+    def lines(self) -> list[dict[str, Any]]:
+        """What nginx logged, line by line."""
+        return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
 
     def _configure(self) -> str:
         """The files of nginx/, with this test's ports and folders in place of a host's."""
@@ -74,5 +75,6 @@ def gateway(tmp_path: Path, redis_server: RedisServer) -> Iterator[Gateway]:
         yield running
         running.nginx.close()
     finally:
-        system.close()
+        for process in (*(front.process for front in system.fronts), *system.workers):
+            process.kill()  # what draining does is not the matter of these tests' end
         upstream.close()
