@@ -24,6 +24,7 @@ _LIMITS: Final = frozenset(
         "contentMediaType",
     }
 )  # fmt: skip
+_WORDS: Final = frozenset({"title", "description"})
 _LISTS: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _MAPS: Final = frozenset({"properties", "$defs", "definitions"})
 
@@ -62,11 +63,11 @@ class _Fitting:
                 limits[keyword] = value
             elif keyword not in _REMARKS:
                 self._keyword(fitted, keyword, value, f"{path}.{keyword}")
-        if "$ref" in fitted:
-            # Both upstreams that have a subset want nothing but names beside a reference.
-            fitted = {name: value for name, value in fitted.items() if name.startswith("$")}
-        elif limits:
+        if limits:
             self._tell(fitted, limits, path)
+        if "$ref" in fitted and any(not name.startswith("$") for name in fitted):
+            # Both upstreams that have a subset want nothing but such names beside a reference.
+            self._put(fitted, "anyOf", [{"$ref": fitted.pop("$ref")}], f"{path}.$ref")
         if self._subset.closed and (fitted.get("type") == "object" or "properties" in fitted):
             self._close(fitted, path)
         return fitted
@@ -74,9 +75,9 @@ class _Fitting:
     def _enforces(self, keyword: str, value: Any) -> bool:
         subset = self._subset
         if keyword == "format" and subset.formats is not None:
-            return value in subset.formats
+            return isinstance(value, str) and value in subset.formats
         if keyword == "minItems" and subset.most_min_items is not None:
-            return bool(value <= subset.most_min_items)
+            return isinstance(value, int) and value <= subset.most_min_items
         return keyword in subset.keywords
 
     def _keyword(self, fitted: JsonObject, keyword: str, value: Any, path: str) -> None:
@@ -84,29 +85,38 @@ class _Fitting:
         if keyword in _LISTS and isinstance(value, list):
             self._list(fitted, keyword, value, path)
         elif keyword in _MAPS and isinstance(value, Mapping):
-            name = "$defs" if keyword == "definitions" else keyword
-            fitted[name] = {key: self.schema(inner, f"{path}.{key}") for key, inner in value.items()}
+            schemas = {key: self.schema(inner, f"{path}.{key}") for key, inner in value.items()}
+            self._put(fitted, "$defs" if keyword == "definitions" else keyword, schemas, path)
         elif keyword == "$ref":
-            fitted[keyword] = str(value).replace("#/definitions/", "#/$defs/")
-        elif keyword == "const" and keyword not in known:
-            fitted["enum"] = [value]
+            self._put(fitted, keyword, str(value).replace("#/definitions/", "#/$defs/"), path)
+        elif (
+            keyword == "const" and keyword not in known and isinstance(value, str | int) and not isinstance(value, bool)
+        ):
+            self._put(fitted, "enum", [value], path)
         elif keyword in {"items", "additionalProperties"} and isinstance(value, Mapping):
-            fitted[keyword] = self.schema(value, path)
+            self._put(fitted, keyword, self.schema(value, path), path)
         elif keyword in known or keyword == "additionalProperties":
-            fitted[keyword] = value
+            self._put(fitted, keyword, value, path)
         else:
             self._refuse(path, f"its schemas have no '{keyword}'")
 
     def _list(self, fitted: JsonObject, keyword: str, schemas: list[Any], path: str) -> None:
         known = self._subset.keywords
-        if keyword == "allOf" and len(schemas) == 1 and not set(schemas[0]) & set(fitted):
-            fitted |= self.schema(schemas[0], f"{path}[0]")
-            return
-        if keyword not in known and keyword != "oneOf":
+        if keyword == "allOf" and len(schemas) == 1:
+            for name, value in self.schema(schemas[0], f"{path}[0]").items():
+                self._put(fitted, name, value, path)
+        elif keyword in known or keyword == "oneOf":
+            fits = [self.schema(inner, f"{path}[{index}]") for index, inner in enumerate(schemas)]
+            self._put(fitted, keyword if keyword in known else "anyOf", fits, path)
+        else:
             self._refuse(path, f"its schemas have no '{keyword}'")
-            return
-        name = keyword if keyword in known else "anyOf"
-        fitted[name] = [self.schema(inner, f"{path}[{index}]") for index, inner in enumerate(schemas)]
+
+    def _put(self, fitted: JsonObject, name: str, value: Any, path: str) -> None:
+        """Two keywords may become one; then both would have to hold, which the upstream cannot say."""
+        if name in fitted and name not in _WORDS:
+            self._refuse(path, f"it cannot hold this beside the other '{name}'")
+        else:
+            fitted[name] = value
 
     def _tell(self, fitted: JsonObject, limits: JsonObject, path: str) -> None:
         if self._strict:
