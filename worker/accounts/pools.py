@@ -30,6 +30,11 @@ def limits_of(provider: ProviderConfig, credential: CredentialConfig) -> Limits:
     return credential.limits if "limits" in credential.model_fields_set else provider.limits
 
 
+def pace_of(rpm: int) -> int:
+    """Requests per minute without the burst."""
+    return rpm if rpm < SMOOTH_FROM_RPM else rpm - rpm * 4 // 100
+
+
 def build_pools(
     providers: Iterable[ProviderConfig], strategy: Strategy, generation: int, secret: bytes
 ) -> Mapping[str, Pool]:
@@ -43,9 +48,9 @@ def _build(provider: ProviderConfig, strategy: Strategy, generation: int, secret
     for credential in provider.credentials:
         rows += _row(provider, credential, secret)
     limits = [limits_of(provider, credential) for credential in provider.credentials if not credential.disabled]
-    requests = [limit.rpm for limit in limits]
+    requests = [limit.rpm and pace_of(limit.rpm) for limit in limits]
     order = Strategy.WEIGHTED if strategy is Strategy.RACE else strategy
-    smooth = any(rpm and rpm >= SMOOTH_FROM_RPM for rpm in requests)
+    smooth = any(limit.rpm and limit.rpm >= SMOOTH_FROM_RPM for limit in limits)
     sums = (_sum(requests), int(smooth), _sum(limit.tpm for limit in limits), _sum(x.concurrency for x in limits))
     digest = hashlib.sha256(repr((order.value, sums, rows)).encode()).hexdigest()[:16]
     names = frozenset(credential.name for credential in provider.credentials)

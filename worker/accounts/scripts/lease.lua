@@ -124,9 +124,10 @@ local function grant(target, credential, account)
   return { 'leased', target.number, credential, string.format('%.3f', now), probe and 1 or 0 }
 end
 
--- How much later than the first free turn those come who have so many before them.
+-- How much later than the first free turn those come who have so many before them. Where no limit spreads them, a
+-- little: each who is served calls the next one earlier.
 local function behind(target, before)
-  local ms = 0
+  local ms = before * 10
   if target.rpm then ms = target.smooth and before * MINUTE_MS / target.rpm or math.floor(before / target.rpm) * MINUTE_MS end
   if target.tpm then ms = math.max(ms, math.floor(before * cost / target.tpm) * MINUTE_MS) end
   if target.concurrency then ms = math.max(ms, before * target.hold_ms / target.concurrency) end
@@ -155,9 +156,9 @@ end
 local function try(target)
   return_rested(target)
   local line, at, why, queueing = line_of(target.pool, target.pin), NEVER, 'left out', false
-  if rid ~= '' and not target.waits then
+  if rid ~= '' then
     local first = call('ZRANGE', line, 0, 0, 'WITHSCORES')
-    queueing = first[2] and tonumber(first[2]) <= position and advance(target.pool, target.pin)
+    queueing = first[2] and first[1] ~= rid and tonumber(first[2]) <= position and advance(target.pool, target.pin)
   end
   for _, credential in ipairs(candidates(target)) do
     local account = not is_left_out(target, credential) and load_account(target.pool .. '/' .. credential)
@@ -190,7 +191,7 @@ end
 if waits and rid ~= '' and left_out == '' then
   call('ZADD', line_of(best.pool, best.pin), ARGV[2], rid)
   call('EXPIRE', line_of(best.pool, best.pin), 3600)
-  if best.before == 0 then call('HSET', POOL .. best.pool, 'head', rid, 'head_ms', best_at) end
+  if best.before == 0 and (best_why == 'tpm' or best_why == 'tpd') then call('HSET', POOL .. best.pool, 'head', rid, 'head_ms', best_at) end
 end
 local verdict = waits and 'wait' or best_at >= NEVER and 'none' or 'late'
 return { verdict, best.number, best_at >= NEVER and 0 or math.ceil(best_at - now), best_why }
