@@ -19,6 +19,7 @@ MOST_CHARACTERS: Final = 32_000
 MARK: Final = "penstock_estimated"
 # The overhead of OpenAI's chat format, and a picture of 1024 x 1024 there; source: OpenAI's cookbook and vision guide.
 _MESSAGE_TOKENS, _REPLY_TOKENS, _IMAGE_TOKENS = 3, 3, 765
+_FRAME = ("id", "object", "created", "model")
 _ANSWER_TEXTS = ("content", "reasoning_content", "refusal")
 
 
@@ -46,14 +47,16 @@ class TextLength:
 
 
 class UsageEstimate:
-    """The estimated usage of one chat completion: `hear` each chunk or the whole completion, then `usage`."""
+    """The estimated usage of one answer: `hear` each chunk or the whole completion, then `usage` or `chunk`."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         self._body = body
         self._answer = TextLength()
+        self._last: Mapping[str, Any] = {}
 
     def hear(self, data: Mapping[str, Any]) -> None:
         """Takes the text of a `chat.completion.chunk` or `chat.completion`."""
+        self._last = data
         for choice in data["choices"]:
             for text in _answer_texts(choice.get("delta") or choice.get("message") or {}):
                 self._answer.add(text)
@@ -67,6 +70,11 @@ class UsageEstimate:
             "total_tokens": asked + answered,
             MARK: True,
         }
+
+    def chunk(self) -> JsonObject:
+        """The last `chat.completion.chunk` of a stream, with the usage and no choice."""
+        frame = {name: self._last[name] for name in _FRAME if name in self._last}
+        return {**frame, "choices": [], "usage": self.usage()}
 
 
 def prompt_tokens(body: Mapping[str, Any]) -> int:

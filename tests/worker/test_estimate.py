@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk
 
 from worker.estimate import MARK, MOST_CHARACTERS, TextLength, UsageEstimate, prompt_tokens
 
@@ -109,6 +110,16 @@ def test_usage_is_marked_and_readable_by_the_sdk() -> None:
     usage = CompletionUsage.model_validate_json(json.dumps(estimate.usage()))
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (9, 3, 12)
     assert usage.model_extra == {MARK: True}
+
+
+def test_the_usage_chunk_belongs_to_its_stream() -> None:
+    """It has the frame of the chunks before it, and no choice."""
+    frame = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 7, "model": "m"}
+    estimate = UsageEstimate({"messages": []})
+    estimate.hear({**frame, **chunk(content="hi"), "system_fingerprint": "f"})
+    last = ChatCompletionChunk.model_validate(estimate.chunk())
+    assert estimate.chunk() == {**frame, "choices": [], "usage": estimate.usage()}
+    assert last.usage is not None
 
 
 def test_a_whole_completion_and_tool_calls_are_heard() -> None:

@@ -2,7 +2,8 @@
 
 Sources: the web client's bundle of March 2026 as published by third parties (endpoints, completion body, the uuid that
 stands for "no parent", `current_leaf_message_uuid`); tian-minghui/openai-style-api `adapters/claude_web.py` (prompt
-template, single_conversation). There is no official description.
+template, single_conversation); public clients of 2026 that were tried against the site (of the cookies, send the
+session's alone; `account_session_invalid`). There is no official description.
 """
 
 from collections.abc import Mapping
@@ -122,11 +123,12 @@ class _Site:
     """Requests to the site with one account's cookie."""
 
     def __init__(self, base_url: str, credential: Credential) -> None:
-        cookie = credential.values["cookie"].strip()
-        self._cookie = cookie if "=" in cookie else f"sessionKey={cookie}"
+        given = credential.values["cookie"].strip()
+        jar = dict(part.strip().partition("=")[::2] for part in given.split(";"))
+        # The session alone: with the whole jar of a browser the site takes the session for an invalid one.
+        self._cookie = f"sessionKey={jar.get('sessionKey') or given}"
         self._base_url = base_url
-        active = dict(part.strip().partition("=")[::2] for part in self._cookie.split(";")).get("lastActiveOrg")
-        self.organization = credential.values.get("organization_id") or active
+        self.organization = credential.values.get("organization_id") or jar.get("lastActiveOrg")
 
     def request(self, method: str, path: str, body: Any = None, *, streamed: bool = False) -> UpstreamRequest:
         headers = [

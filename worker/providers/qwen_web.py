@@ -1,8 +1,9 @@
 """chat.qwen.ai by the token of a signed-in person: a chat is created, asked and deleted.
 
 Sources: WenChunTech/OpenAICompatible `src/provider/qwen/qwen.go` and `src/model/qwen/`; public clients of 2026 for the
-`version` header and field, without which the site refuses, and for the stream's phases; FreeQwenApi issue 67 for the
-risk engine. There is no official description. `bx-*` headers belong to the bot protection and are not sent.
+`version` header and field, without which the site refuses, for deleting a chat and for the stream's phases;
+FreeQwenApi issue 67 for the risk engine. There is no official description. `bx-*` headers belong to the bot protection
+and are not sent.
 """
 
 from collections.abc import Mapping
