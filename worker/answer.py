@@ -11,6 +11,7 @@ import orjson
 
 from worker.config.provider import Timeouts
 from worker.deadline import BETWEEN_CHUNKS, FIRST_TOKEN, Deadline
+from worker.estimate import UsageEstimate
 from worker.exchange import Conversation
 from worker.faults import MISSHAPEN, Fault, UpstreamError, mask, misshapen
 from worker.joining import join, split
@@ -66,6 +67,7 @@ class UpstreamAnswer:
         self._most_bytes = most_bytes
         self._proxy = proxy
         self._speaking = False
+        self._estimate = UsageEstimate(call.body)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Raises UpstreamError, or InvalidRequest for what this upstream cannot do. Close it (`aclosing`): that, and a
@@ -92,6 +94,8 @@ class UpstreamAnswer:
             mask(error, self._credential.values.values())
             raise
         finally:
+            if self.usage is None and self.shown_bytes:  # broken off: what came until then counts all the same
+                self.usage = self._estimate.usage(quick=True)
             deadline.close()
             if body is not None:
                 await body.aclose()
@@ -140,6 +144,7 @@ class UpstreamAnswer:
             if held and self._speaking:
                 yield b"".join(held)
                 held.clear()
+        held += self._owed_usage()
         if held:
             yield b"".join(held)
 
@@ -204,11 +209,14 @@ class UpstreamAnswer:
         chunks = list(chunks)
         self.done = True
         if self._call.stream:
-            return b"".join(self._shown(chunks))
+            return b"".join(self._shown(chunks) + self._owed_usage())
         return self._json(join(chunks))
 
     def _json(self, completion: JsonObject) -> bytes:
-        self.usage = completion.get("usage") or self.usage
+        if not completion.get("usage"):
+            self._estimate.hear(completion)
+            completion["usage"] = self._estimate.usage()
+        self.usage = completion["usage"]
         for choice in completion["choices"]:
             self.finish_reasons[choice["index"]] = choice["finish_reason"]
         return orjson.dumps(completion)
@@ -218,6 +226,7 @@ class UpstreamAnswer:
         shown = []
         for chunk in chunks:
             data = chunk.data
+            self._estimate.hear(data)
             if data.get("usage"):
                 self.usage = data["usage"]
             if not data["choices"] and "usage" in data and not self._include_usage:
@@ -229,6 +238,10 @@ class UpstreamAnswer:
             self.shown_bytes += len(event)
             shown.append(event)
         return shown
+
+    def _owed_usage(self) -> list[bytes]:
+        """The last event of a stream whose upstream told no usage."""
+        return [] if self.usage else self._shown([Chunk(self._estimate.chunk())])
 
     def _speaks(self, group: Iterable[Chunk]) -> bool:
         """Is there content, which a client would see? A role alone is none."""

@@ -54,6 +54,14 @@ def test_a_chat_is_counted_within_a_twentieth_of_the_published_count() -> None:
     assert abs(prompt_tokens({"messages": messages}) - 124) <= 6
 
 
+def test_a_quick_estimate_is_near_and_loads_nothing() -> None:
+    """For hang-ups: within a third for prose, and without the vocabulary."""
+    prose = " ".join(text for _, _, text in COOKBOOK)
+    length = TextLength()
+    length.add(prose)
+    assert length.tokens(quick=True) == pytest.approx(tokens(prose), rel=0.34)
+
+
 def test_special_tokens_are_plain_text() -> None:
     """A caller that writes one gets no other count than for other text."""
     assert tokens("<|endoftext|>") > 1
@@ -141,6 +149,7 @@ def test_the_vocabulary_is_loaded_with_the_first_estimate() -> None:
         "import socket, worker.estimate as e\n"
         "def refuse(*_): raise AssertionError('network')\n"
         "socket.socket.connect = socket.getaddrinfo = refuse\n"
+        "assert e.UsageEstimate({'messages': [{'content': 'hi'}]}).usage(quick=True)['prompt_tokens'] > 0\n"
         "assert e._tokenizer.cache_info().currsize == 0\n"
         "assert e.prompt_tokens({'messages': [{'content': 'hi'}]}) > 0\n"
         "assert e._tokenizer.cache_info().currsize == 1\n"

@@ -1,0 +1,104 @@
+"""Usage is always there: the upstream's own, or an estimate that says so."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from worker.answer import UpstreamAnswer
+from worker.config.provider import Timeouts
+from worker.estimate import MARK
+from worker.faults import UpstreamError
+from worker.providers.contract import ChatCall, Credential, Settings
+from worker.providers.registry import providers
+from worker.upstream import Upstream
+
+REPLY = "Hello there, world!"
+EVENT = 'event:add\ndata:{"text":"Hello there, world!"}\n\n'
+END = 'event:finish\ndata:{"text":""}\n\n'
+
+
+@contextlib.asynccontextmanager
+async def answering(body: str, *, stream: bool, include_usage: bool = True) -> AsyncIterator[UpstreamAnswer]:
+    """CodeGeeX, which tells no usage, answers with these events."""
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(text=body, content_type="text/event-stream")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    provider, upstream = providers()["codegeex"], Upstream()
+    settings = Settings("test", f"http://127.0.0.1:{runner.addresses[0][1]}", provider.options())
+    asked = {"model": "m", "messages": [{"role": "user", "content": "Say hello"}]}
+    call = ChatCall(asked, "m", stream=stream, completion_id="chatcmpl-1", created=1, settings=settings)
+    credential = Credential("c", {"token": "t"})
+    try:
+        yield UpstreamAnswer(
+            upstream, provider, call, credential, Timeouts(), include_usage=include_usage, most_bytes=1 << 20
+        )
+    finally:
+        await upstream.aclose()
+        await runner.cleanup()
+
+
+async def everything(answer: UpstreamAnswer) -> bytes:
+    async with contextlib.aclosing(answer.pieces()) as pieces:
+        return b"".join([piece async for piece in pieces])
+
+
+def events(sent: bytes) -> list[Any]:
+    return [json.loads(event.removeprefix(b"data: ")) for event in sent.split(b"\n\n") if event]
+
+
+async def test_a_stream_ends_with_an_estimate() -> None:
+    """One more event, with the stream's own id and no choice."""
+    async with answering(EVENT + END, stream=True) as answer:
+        *_, finish, last = events(await everything(answer))
+    assert finish["choices"][0]["finish_reason"] == "stop"
+    assert (last["id"], last["choices"]) == ("chatcmpl-1", [])
+    assert last["usage"] == answer.usage
+    assert last["usage"][MARK] is True
+    assert last["usage"]["completion_tokens"] == 5
+
+
+async def test_a_client_that_asked_for_no_usage_gets_none() -> None:
+    """It is counted for accounting all the same."""
+    async with answering(EVENT + END, stream=True, include_usage=False) as answer:
+        sent = events(await everything(answer))
+    assert all("usage" not in event for event in sent)
+    assert answer.usage is not None
+    assert answer.usage["completion_tokens"] == 5
+
+
+async def test_a_whole_answer_has_an_estimate() -> None:
+    """The same count as streamed."""
+    async with answering(EVENT + END, stream=False) as answer:
+        completion = json.loads(await everything(answer))
+    assert completion["choices"][0]["message"]["content"] == REPLY
+    assert completion["usage"]["completion_tokens"] == 5
+    assert completion["usage"][MARK] is True
+
+
+async def test_a_broken_stream_counts_what_came() -> None:
+    """The upstream has worked, and so has the account."""
+    async with answering(EVENT, stream=True) as answer:
+        with pytest.raises(UpstreamError):
+            await everything(answer)
+    assert answer.usage is not None
+    assert answer.usage["completion_tokens"] == pytest.approx(5, abs=1)
+
+
+async def test_a_client_that_leaves_is_counted_too() -> None:
+    """What was shown until then."""
+    async with answering(EVENT + END, stream=True) as answer:
+        pieces = answer.pieces()
+        await anext(pieces)
+        await pieces.aclose()
+    assert answer.usage is not None
+    assert answer.usage["completion_tokens"] == pytest.approx(5, abs=1)
