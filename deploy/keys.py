@@ -39,16 +39,13 @@ def make_all(folder: Path) -> str:
 
 
 def read_key_files(environ: MutableMapping[str, str]) -> None:
-    """Sets each variable NAME whose NAME_FILE is set, to that file's text, as containers' secrets are handed over.
-
-    Raises KeyFileError.
+    """Sets each variable NAME that is not set and whose NAME_FILE is, to that file's text, as containers hand over
+    their secrets. Raises KeyFileError.
     """
     for name in _FROM_FILES:
         file = environ.get(f"{name}_FILE")
-        if not file:
+        if not file or environ.get(name):
             continue
-        if environ.get(name):
-            raise KeyFileError(f"{name} and {name}_FILE are both set; unset one of them")
         try:
             environ[name] = Path(file).read_text().strip()
         except OSError as error:

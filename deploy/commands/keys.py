@@ -1,5 +1,6 @@
 """The command `penstock keys`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,10 @@ def keys(
 
     with told(KeyFileError):
         if folder is not None:
-            typer.echo(f"Client key: {make_all(folder)}")
+            key = make_all(folder)
+            typer.echo(
+                "Client keys: those of PENSTOCK_KEYS" if os.environ.get("PENSTOCK_KEYS") else f"Client key: {key}"
+            )
             return
         typer.echo(make_client_key())
         typer.echo(
