@@ -109,7 +109,7 @@ local function grant(target, credential, account)
   call('HSET', ACCOUNT .. account.name, unpack(changes))
   hold(pool, credential, lease, lease_ms)
   account.busy = account.busy and account.busy + 1
-  place(pool, credential, account, target.strategy, target.virtual)
+  place(pool, credential, account, target.strategy, target.virtual, target.pin ~= '')
   if affinity ~= '' then call('SET', affinity, account.name, 'EX', ARGV[10]) end
   if target.turn and ARGV[7] == 'turns' and #targets > 1 then
     local start = math.max(target.turn, target.weight == 0 and 1e14 or targets.virtual)

@@ -7,7 +7,7 @@ local NEVER = 9e15
 -- Half a second beyond the minute, because requests reach an upstream with varying delay.
 local MINUTE_MS, DAY_MS, SLOTS, SMOOTH_FROM, PROBE_MS = 60500, 86400000, 60, 50, 30000
 local FIELDS = { 'weight', 'rank', 'pass', 'rpm', 'tpm', 'tpd', 'concurrency', 'adaptive', 'tat', 'requests', 'minute',
-  'day', 'state', 'until_ms', 'trial', 'probe', 'learned_rpm', 'learned_tpm', 'cause' }
+  'day', 'state', 'until_ms', 'trial', 'probe', 'learned_rpm', 'learned_tpm', 'cause', 'faults' }
 local TEXT = { requests = true, minute = true, day = true, state = true, probe = true, cause = true }
 
 local function load_account(name)
@@ -112,11 +112,12 @@ local function standing(strategy, account, virtual)
   return math.max(account.pass or 0, account.weight == 0 and 1e14 or virtual)
 end
 
--- Puts an account among the ready or the resting ones of its pool. -> when it is free
-local function place(pool, credential, account, strategy, virtual)
+-- Puts an account among the ready or the resting ones of its pool; `rested` false says that it is not among the latter.
+-- -> when it is free
+local function place(pool, credential, account, strategy, virtual, rested)
   local at = free_at(account, 1)
   if at <= now then
-    call('ZREM', RESTING .. pool, credential)
+    if rested ~= false then call('ZREM', RESTING .. pool, credential) end
     call('ZADD', READY .. pool, standing(strategy, account, virtual), credential)
   else
     call('ZREM', READY .. pool, credential)

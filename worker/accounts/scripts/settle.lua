@@ -51,9 +51,10 @@ end
 local function fare_well()
   if account.probe == lease or account.state == 'ready' then
     if account.state ~= 'ready' then set('state', 'ready'); set('cause', ''); set('since_ms', now); set('probe', '') end
-    set('faults', 0)
+    if account.faults ~= 0 then set('faults', 0) end
   end
   try_more()
+  if not account.concurrency then return end
   call('HSET', POOL .. pool, 'hold_ms', tonumber(state[3] or ARGV[7]) * 0.9 + tonumber(ARGV[7]) * 0.1)
 end
 
@@ -73,7 +74,8 @@ if account.adaptive == 1 and tonumber(ARGV[16]) > 0 then set('learned_rpm', tonu
 if account.adaptive == 1 and tonumber(ARGV[17]) > 0 then set('learned_tpm', tonumber(ARGV[17])) end
 if tonumber(ARGV[15]) > 0 then rest('cooling', 'rate_limited', tonumber(ARGV[15]), 0) end
 if #changes > 0 then call('HSET', ACCOUNT .. name, unpack(changes)) end
-account.busy = nil
-place(pool, credential, account, state[1], tonumber(state[2] or 0))
+if #changes > 0 or account.concurrency or state[1] == 'least-busy' then
+  place(pool, credential, account, state[1], tonumber(state[2] or 0))
+end
 advance(pool, ''); advance(pool, credential)
 return held
