@@ -35,9 +35,11 @@ class Offer:
         return self._mapped(name) if best_match(self.patterns, name) else None
 
     def trusted_model(self, name: str) -> str | None:
-        """As `upstream_model`, but a configured route is believed where the upstream's list is not known."""
+        """As `upstream_model`, but a route of the file is believed against an upstream's list, which may lack what the
+        upstream answers all the same; a list in the file itself is not.
+        """
         found = self.upstream_model(name)
-        return self._mapped(name) if found is None and not self.listed else found
+        return self._mapped(name) if found is None and self.provider.models is None else found
 
     def _mapped(self, name: str) -> str:
         pattern = best_match((key for key in self.provider.model_map if STAR in key), name)

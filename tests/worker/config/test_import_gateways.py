@@ -21,7 +21,7 @@ def test_go_accounts_take_turns_and_answer_to_their_prefix() -> None:
     assert [credential.weight for credential in providers["qwen"].credentials] == [1, 1]
     assert providers["codegeex"].credentials[0].values["user_role"].get_secret_value() == "1"
     assert "expiry" not in providers["gemini_cli"].credentials[0].values
-    assert config.routing.mode is Mode.MERGE
+    assert config.routing.mode is Mode.PREFIX
 
 
 def test_go_documented_names_work() -> None:

@@ -58,7 +58,7 @@ def convert(source: Source) -> Imported:
     _aliases(draft)
     draft.note("dangbei: was always on there and is not offered: it sends prompts to a third party's signing server")
     draft.note("the vendor paths that it forwarded and its open profiler are not offered")
-    draft.more["routing"] = {"strategy": "round-robin"}
+    draft.more["routing"] = {"mode": "prefix", "strategy": "round-robin"}
     return draft.done()
 
 
