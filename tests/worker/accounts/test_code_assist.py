@@ -58,7 +58,7 @@ def test_a_new_account_is_made_known() -> None:
     assert asked[1] == (
         "POST",
         ":onboardUser",
-        {"tierId": "free-tier", "metadata": {**METADATA, "duetProject": "mine"}},
+        {"tierId": "free-tier", "metadata": METADATA},
     )
     assert asked[2:] == [5.0, ("GET", "/operations/1", None)]
 
