@@ -16,11 +16,13 @@ from worker.config.route import Strategy
 TEST_CLOCK = "local now = tonumber(redis.call('GET', '{ps}:clock'))\n"
 
 
-def provider(name: str = "p", weights: str = "2 1", **limits: int | bool) -> ProviderConfig:
+def provider(name: str = "p", weights: str = "2 1", secret: str = "k", **limits: int | bool) -> ProviderConfig:
     """Credentials a, b, c, ... of these weights, each with these limits."""
     names = [*"abcdefghijklmnopqrstuvwxyz"] + [f"n{i}" for i in range(200)]
     credentials = tuple(
-        CredentialConfig(name=names[i], weight=int(weight), limits=Limits(**limits), values={"api_key": SecretStr("k")})
+        CredentialConfig(
+            name=names[i], weight=int(weight), limits=Limits(**limits), values={"api_key": SecretStr(secret)}
+        )
         for i, weight in enumerate(weights.split())
     )
     return ProviderConfig.model_construct(name=name, type="echo", credentials=credentials, disabled=False)
