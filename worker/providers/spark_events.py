@@ -51,10 +51,10 @@ def whole_answer(data: JsonObject, chat: ChatCall) -> JsonObject:
     for choice in data["choices"]:
         if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
             raise UpstreamError(Fault.UPSTREAM_FAULT, f"{_SITE} answered with a choice that has no message.")
-        message = {"role": "assistant", "content": None, **choice["message"]}
+        message = {"role": "assistant", **choice["message"], "content": choice["message"].get("content") or None}
         calls = _calls(message.pop("tool_calls", None), chat)
         if calls:
-            message |= {"tool_calls": calls, "content": message["content"] or None}
+            message["tool_calls"] = calls
         reason = choice.get("finish_reason") or ("tool_calls" if calls else "stop")
         reason = "content_filter" if refused else reason
         choices.append({"index": choice.get("index", 0), "message": message, "finish_reason": reason})
