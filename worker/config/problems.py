@@ -70,6 +70,12 @@ def _plain(kind: str, message: str) -> str:
             return "is missing"
         case "config":
             return message
+        case "model_type" | "dict_type" | "mapping_type":
+            return "must have keys and values"
+        case "list_type" | "tuple_type" | "frozen_set_type":
+            return "must be a list"
+        case "string_type":
+            return "must be text; put it in quotes"
         case "value_error":
             return message.removeprefix("Value error, ")
         case _:

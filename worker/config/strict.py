@@ -29,6 +29,8 @@ class Strict(BaseModel):
     @classmethod
     def _suggest(cls, data: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         """Names the nearest valid key beside each unknown one."""
+        if isinstance(data, Mapping):  # a key with nothing behind it says nothing
+            data = {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
         try:
             return validate(data)
         except ValidationError as error:
@@ -55,12 +57,24 @@ def _check_fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
+def _plain_name(name: str) -> str:
+    if any(mark.isspace() or mark in "/*," for mark in name):
+        raise ValueError("may hold no blank, slash, star or comma")
+    return name
+
+
+def _model_name(name: str) -> str:
+    if name != name.strip() or not name.isprintable():
+        raise ValueError("may not begin or end with a blank, nor hold a control character")
+    return name
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[int, Field(ge=0, le=1_000_000)]
-Name = Annotated[str, Field(pattern=r"^[^\s/*,]+$", max_length=128)]
+Name = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_plain_name)]
 """A provider, account or key: no blank, slash, comma or star, because names become parts of model ids and labels."""
-ModelName = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=512)]
+ModelName = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_model_name)]
 """A model id or a pattern, in which `*` stands for any text."""
 Fields = Annotated[Mapping[str, JsonValue], AfterValidator(_check_fields)]
 """Fields of a chat completion request, as JSON; known ones are checked as a client's are."""

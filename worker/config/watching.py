@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from watchfiles import awatch
@@ -32,12 +33,13 @@ async def watch(
     if loaded.path is None:
         return
     last = _signature(loaded.path)
+    newest = loaded.generation
     if last is None or last[0] != loaded.generation:
-        await _reload(loaded.path, environ, on_loaded, on_broken)
+        newest = await _reload(loaded.path, environ, newest, on_loaded, on_broken)
     async for signature in _signatures(loaded.path, look_anyway_s):
         if signature != last:
             last = signature
-            await _reload(loaded.path, environ, on_loaded, on_broken)
+            newest = await _reload(loaded.path, environ, newest, on_loaded, on_broken)
 
 
 async def _signatures(path: Path, look_anyway_s: float) -> AsyncIterator[_Signature]:
@@ -76,10 +78,16 @@ def _signature(path: Path) -> _Signature:
 async def _reload(
     path: Path,
     environ: Mapping[str, str],
+    newest: int,
     on_loaded: Callable[[Loaded], None],
     on_broken: Callable[[ConfigError], None],
-) -> None:
+) -> int:
+    """The newest generation. A file that is older than the last one was put in its place later, so it is newer."""
     try:
-        on_loaded(await asyncio.to_thread(load, path, environ))
+        loaded = await asyncio.to_thread(load, path, environ)
+        loaded = replace(loaded, generation=max(loaded.generation, newest + 1))
+        on_loaded(loaded)
     except ConfigError as error:
         on_broken(error)
+        return newest
+    return loaded.generation

@@ -188,7 +188,12 @@ def test_an_open_gateway_on_loopback_is_allowed(tmp_path: Path, host: str) -> No
 
 @pytest.mark.parametrize(
     ("data", "told"),
-    [(b"", "is empty"), (b"\xff\xfea", "is not UTF-8"), (b"a: [", "is no valid YAML"), (b"- a", "should be a valid")],
+    [
+        (b"", "is empty"),
+        (b"\xff\xfea", "is not UTF-8"),
+        (b"a: [", "is no valid YAML"),
+        (b"- a", "must have keys and values"),
+    ],
 )
 def test_a_file_that_is_no_configuration(tmp_path: Path, data: bytes, told: str) -> None:
     path = tmp_path / "penstock.yaml"
@@ -244,3 +249,31 @@ def test_a_sample_key_of_the_environment_is_refused() -> None:
 
 def test_the_defaults_are_a_valid_configuration() -> None:
     assert Config().queue.max_depth == 10_000
+
+
+def test_a_section_with_nothing_in_it_says_nothing(tmp_path: Path) -> None:
+    config = loaded(tmp_path, "server:\nproviders:\n  - {name: echo, type: echo, models: }\nmodels:\nkeys:\n").config
+    assert config == loaded(tmp_path, "providers: [{name: echo, type: echo}]").config
+
+
+def test_mistaken_shapes_are_told_in_plain_words(tmp_path: Path) -> None:
+    text = """server: [1]
+providers: {a: 1}
+keys:
+  - {name: "a b", key: 12345678901234567}
+  - {name: b, key: kf83-and-not-a-sample, models: gpt, default_model: " x"}
+routing: {strategy: weigted, retries: {fallback: [rate_limit]}}
+no-such-section:
+"""
+    told = problems(tmp_path, text)
+    assert told[:6] == [
+        "f:1: server: must have keys and values",
+        "f:2: providers: must be a list",
+        "f:4: keys[0].name: may hold no blank, slash, star or comma",
+        "f:4: keys[0].key: must be text; put it in quotes",
+        "f:5: keys[1].models: must be a list",
+        "f:5: keys[1].default_model: may not begin or end with a blank, nor hold a control character",
+    ]
+    assert told[6].startswith("f:6: routing.strategy: input should be 'weighted', 'round-robin'")
+    assert told[7].startswith("f:6: routing.retries.fallback[0]: input should be 'credential_rejected'")
+    assert told[8].startswith("f:7: no-such-section: unknown key 'no-such-section'")
