@@ -50,6 +50,12 @@ def test_spark_says_which_keys_are_missing() -> None:
     assert not caught.value.sent
 
 
+def test_codegeex_says_that_a_role_is_a_number() -> None:
+    """Values of credentials are texts, so nothing else has looked at it."""
+    with pytest.raises(UpstreamError, match="user_role must be a number"):
+        providers()["codegeex"].build_request(call("codegeex"), Credential("c", {"token": "t", "user_role": "admin"}))
+
+
 @pytest.mark.parametrize("name", ["bing-sydney", "dangbei"])
 def test_a_service_that_is_gone_answers_410_and_why(name: str) -> None:
     """The caller learns what to use instead, before anything is sent."""

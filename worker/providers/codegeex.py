@@ -113,9 +113,14 @@ class CodeGeex(StreamedProvider):
 def _session(chat: ChatCall, credential: Credential) -> JsonObject:
     """What the plug-in tells about itself. `talkId`, a conversation, is derived from the completion's id if not set."""
     given = credential.values
+    role = given.get("user_role") or "0"
+    if not role.isdecimal():
+        raise UpstreamError(
+            Fault.CREDENTIAL_REJECTED, "A CodeGeeX credential's user_role must be a number.", sent=False
+        )
     return {
         "user_id": given.get("user_id", ""),
-        "user_role": int(given.get("user_role") or 0),
+        "user_role": int(role),
         **{field: given.get(name, "") for name, field in _PLUG_IN_FIELDS.items()},
         "talkId": given.get("talk_id") or derived_uuid(chat.completion_id, "talk"),
         "agent": None,
