@@ -14,8 +14,7 @@ import yaml
 
 from tests.servers import AnswersOk, Process, Ready, RedisServer, free_port, wait_until
 from tests.system import System
-from tests.worker.config.predecessors import MASTER, text_of
-from worker.config.importers import import_text
+from tests.worker.config.predecessors import MASTER, converted, text_of
 
 HI: list[Any] = [{"role": "user", "content": "Hi"}]
 NEW_KEY = "sk-penstock-made-for-the-import"
@@ -109,7 +108,7 @@ def stream(caller: openai.OpenAI, model: str) -> str:
 
 def moved(name: str, bases: dict[str, str]) -> str:
     """The sample as `penstock import` prints it, with each provider's address at the fake upstream."""
-    text, _ = import_text(text_of(name), lambda: NEW_KEY)
+    text, _ = converted(name, lambda: NEW_KEY)
     data = yaml.safe_load(text)
     for provider in data["providers"]:
         provider["base_url"] = bases[provider["type"]]

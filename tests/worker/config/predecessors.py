@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from worker.config.importers import Imported, Source, recognise, render
 from worker.config.loading import Loaded, parse
 from worker.config.schema import Config
 
@@ -35,3 +36,12 @@ def notes(loaded: Loaded) -> str:
 
 def targets(config: Config, route: str) -> list[tuple[str, int]]:
     return [(target.model, target.weight) for target in config.models[route].targets]
+
+
+def converted(name: str, make_key: Callable[[], str] | None = None) -> tuple[str, Imported]:
+    """As `penstock import` prints it."""
+    source = Source(text_of(name))
+    importer = recognise(source)
+    assert importer is not None
+    found = importer.read(source)
+    return render(found, importer.title, make_key), found

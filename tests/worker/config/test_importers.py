@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.worker.config.predecessors import ENVIRON, SAMPLES, TITLES, imported, notes, text_of
-from worker.config.importers import IMPORTERS, Source, import_text, needs_key, recognise, render
+from tests.worker.config.predecessors import ENVIRON, SAMPLES, TITLES, converted, imported, notes, text_of
+from worker.config.importers import IMPORTERS, Source, needs_key, recognise
 from worker.config.loading import parse
 from worker.config.problems import ConfigError
 
@@ -25,12 +25,8 @@ def test_every_sample_is_recognised_by_its_content_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(TITLES))
 def test_the_printed_file_means_the_same_as_the_imported_one(name: str) -> None:
-    source = Source(text_of(name))
-    importer = recognise(source)
-    assert importer is not None
-    direct = imported(name)
-    printed = parse(render(importer.read(source), importer.title), ENVIRON, path=Path("p"), generation=1)
-    assert printed.config == direct.config
+    text, _ = converted(name)
+    assert parse(text, ENVIRON, path=Path("p"), generation=1).config == imported(name).config
 
 
 @pytest.mark.parametrize("name", sorted(TITLES))
@@ -76,17 +72,15 @@ def test_host_and_port_are_kept(name: str, host: str, port: int) -> None:
     ],
 )
 def test_a_keyless_file_gets_a_key_and_says_so(name: str, needed: bool) -> None:  # noqa: FBT001  a table
-    text, found = import_text(text_of(name), lambda: "sk-penstock-made-for-this")
+    text, found = converted(name, lambda: "sk-penstock-made-for-this")
     assert needs_key(found) is needed
     assert ("sk-penstock-made-for-this" in text) is needed
     assert ("so one was made" in text) is needed
 
 
-def test_what_cannot_be_imported_is_told() -> None:
-    with pytest.raises(ValueError, match="is a file of none of these: OpenAICompatible"):
-        import_text("providers: []", str)
-    with pytest.raises(ValueError, match="looks like a file of Go OAI Gateway, but"):
-        import_text("endpoints: [1]", str)
+def test_what_is_broken_is_told() -> None:
+    with pytest.raises(ConfigError, match="looks like a file of Go OAI Gateway, but"):
+        parse("endpoints: [1]", {}, path=Path("f"), generation=1)
 
 
 @pytest.mark.parametrize(
