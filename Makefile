@@ -35,9 +35,12 @@ chaos: $(TOOLS)  ## every fault, at full length
 dist: $(TOOLS)  ## the wheel, in dist/
 	$(PY) -m build --wheel --no-isolation --outdir dist .
 
-lock: $(TOOLS)  ## both lock files, with the newest versions that fit
+lock: $(TOOLS)  ## all lock files, with the newest versions that fit
 	$(COMPILE) --group build -o requirements.lock pyproject.toml
 	$(COMPILE) --group pyproject.toml:test -c requirements.lock -o tests/requirements.lock
+	$(COMPILE) -o tests/clients/openai-0.28.lock tests/clients/openai-0.28.in
+	$(COMPILE) -o tests/clients/frameworks.lock tests/clients/frameworks.in
+	cd tests/clients/node && npm update --package-lock-only --no-audit --no-fund
 
 clean:  ## removes the environment and what tools left
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

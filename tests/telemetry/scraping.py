@@ -1,16 +1,10 @@
 """Metrics of processes as Prometheus sees them."""
 
-import shutil
 import subprocess
 from collections.abc import Mapping
 
-import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-
-needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="no promtool: install Debian's package prometheus"
-)
 
 
 def render(registry: CollectorRegistry) -> str:

@@ -12,7 +12,7 @@ import yaml
 
 from shared.metrics_server import FRONT_PORT, WORKER_PORT
 from tests.telemetry.conftest import Front, IdleWorker
-from tests.telemetry.scraping import needs_promtool, sample_names
+from tests.telemetry.scraping import sample_names
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy/prometheus"
@@ -59,18 +59,18 @@ async def test_every_metric_is_on_the_dashboard(existing: set[str]) -> None:
     assert hidden - {name.removesuffix("_bucket") for name in shown} == set()
 
 
-@needs_promtool
+@pytest.mark.needs("promtool")
 def test_prometheus_accepts_its_configuration_and_the_alert_rules() -> None:
     promtool("check", "config", "deploy/prometheus/prometheus.yml")
     promtool("check", "rules", "deploy/prometheus/alerts.yml")
 
 
-@needs_promtool
+@pytest.mark.needs("promtool")
 def test_alerts_fire_when_they_should_and_not_before() -> None:
     promtool("test", "rules", "tests/telemetry/alerts.test.yml")
 
 
-@needs_promtool
+@pytest.mark.needs("promtool")
 def test_every_expression_is_valid_promql(tmp_path: Path) -> None:
     """Grafana checks a dashboard's expressions only when somebody looks at it."""
     rules = [

@@ -7,7 +7,7 @@ import pytest
 from api.record import Outcome, RequestRecord
 from shared.catalogue import Catalogue, ModelEntry
 from tests.telemetry.conftest import Front
-from tests.telemetry.scraping import complaints, family_names, needs_promtool, render, samples
+from tests.telemetry.scraping import complaints, family_names, render, samples
 
 ROUTE = ("route", "gpt-4o")
 
@@ -90,7 +90,7 @@ def test_the_relays_numbers_are_read_when_asked_for(front: Front) -> None:
     assert seen["penstock_catalogue_models", ()] == 2
 
 
-@needs_promtool
+@pytest.mark.needs("promtool")
 def test_promtool_finds_nothing_to_complain_of(front: Front, record: RequestRecord) -> None:
     front.metrics.observe(record)
     front.metrics.observe(replace(record, outcome=Outcome.REFUSED))

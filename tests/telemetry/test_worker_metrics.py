@@ -1,8 +1,10 @@
 """What a worker counts."""
 
+import pytest
+
 from shared.metrics_server import new_registry
 from tests.telemetry.conftest import IdleWorker
-from tests.telemetry.scraping import complaints, needs_promtool, render, samples
+from tests.telemetry.scraping import complaints, render, samples
 from worker.accounts.states import AccountView, State
 from worker.catalogue import Standing
 from worker.faults import Fault
@@ -63,7 +65,7 @@ async def test_a_workers_own_numbers_are_read_when_asked_for(idle_worker: IdleWo
     assert seen["penstock_credential_state", (*account, ("state", "ready"))] == 0
 
 
-@needs_promtool
+@pytest.mark.needs("promtool")
 async def test_promtool_finds_nothing_to_complain_of(idle_worker: IdleWorker) -> None:
     idle_worker.metrics.attempted("eu")
     assert complaints(render(idle_worker.registry)) == ""
