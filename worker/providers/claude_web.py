@@ -90,7 +90,8 @@ class ClaudeWeb(SessionProvider):
             conversation = options.conversation_id or own
             parent = yield from self._reopen(site, folder, conversation)
         else:
-            conversation, parent = derived_uuid(chat.completion_id, credential.name), _NO_PARENT
+            attempt = (chat.completion_id, credential.name, str(chat.created))
+            conversation, parent = derived_uuid(*attempt), _NO_PARENT
             yield from ask(self, site.request("POST", folder, {"uuid": conversation, "name": ""}), creates=True)
         body = _completion(chat, prompt, parent)
         yield Answer(site.request("POST", f"{folder}/{conversation}/completion", body, streamed=True))
