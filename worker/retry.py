@@ -2,16 +2,24 @@
 
 from dataclasses import dataclass
 
-from shared.errors import GatewayError, RateLimited, Unavailable
+from shared.errors import GatewayError
 from worker.accounts.states import State, consequence
 from worker.config.route import Retries
-from worker.faults import Fault
+from worker.faults import Fault, UpstreamError, to_client
 
 _LIMITS = frozenset({"rpm", "tpm", "tpd", "concurrency", "line"})
 _FAULTS = {fault.value: fault for fault in Fault} | {
     State.EXHAUSTED.value: Fault.QUOTA_EXHAUSTED,
     State.PROBING.value: Fault.OVERLOADED,
     "left out": Fault.OVERLOADED,
+}
+
+_UPSTREAMS = frozenset({Fault.UPSTREAM_FAULT, Fault.TIMED_OUT})
+_REASONS = {
+    Fault.RATE_LIMITED: "are at their limits",
+    Fault.QUOTA_EXHAUSTED: "have used up their quota",
+    Fault.OVERLOADED: "rest, because their upstreams fail",
+    Fault.DISCONTINUED: "belong to a service that was discontinued",
 }
 
 
@@ -49,17 +57,8 @@ def fault_behind(why: str) -> Fault:
 def refusal(model: str, why: str, wait_s: float | None) -> GatewayError:
     """What a client hears when no account can take its request in time; `wait_s` None says that none ever can."""
     fault = fault_behind(why)
-    about = f"{model!r}"
-    if wait_s is None:
-        return Unavailable(
-            f"No account of the model {about} can be used now ({why.replace('_', ' ')}). The operator must act: "
-            "`penstock accounts` tells the states of all.",
-            code="upstream_quota_exhausted" if fault is Fault.QUOTA_EXHAUSTED else "upstream_credential_invalid",
-        )
-    wait = f"The estimated wait is {wait_s:.1f} s, longer than this request may wait. Retry after that."
-    if fault is Fault.RATE_LIMITED:
-        return RateLimited(f"All accounts of the model {about} are at their limits. {wait}", retry_after_s=wait_s)
-    if fault is Fault.QUOTA_EXHAUSTED:
-        message = f"The quota of all accounts of the model {about} is used up. {wait}"
-        return Unavailable(message, code="upstream_quota_exhausted", retry_after_s=wait_s)
-    return Unavailable(f"The upstreams of the model {about} are failing and rest. {wait}", retry_after_s=wait_s)
+    if fault in _UPSTREAMS:
+        fault = Fault.OVERLOADED
+    reason = _REASONS.get(fault, "must be renewed by the operator: `penstock accounts` tells why")
+    wait = "" if wait_s is None else f" The estimated wait is {wait_s:.1f} s, longer than this request may wait."
+    return to_client(UpstreamError(fault, f"All accounts of the model {model!r} {reason}.{wait}", retry_after_s=wait_s))
