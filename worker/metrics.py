@@ -29,7 +29,7 @@ class WorkerMetrics:
         """Set from time to time; shown as the states of credentials."""
         attempts = counted("upstream_attempts", "Requests sent to upstreams.", "provider")
         errors = counted("upstream_errors", "Attempts that failed, by what went wrong.", "provider", "fault")
-        retries = counted("retries", "Attempts that followed a failed one, by its fault.", "provider", "fault")
+        retries = counted("retries", "Failed attempts after which another was wanted.", "provider", "fault")
         unlisted = counted("discovery_failures", "Times that an upstream did not list its models.", "provider", "fault")
         first_content = Histogram(
             "penstock_upstream_time_to_first_content_seconds",
@@ -65,7 +65,7 @@ class WorkerMetrics:
         self._errors(provider, fault).inc()
 
     def retried(self, provider: str, fault: Fault) -> None:
-        """The next attempt after `fault`; `provider` is the one that failed."""
+        """Another attempt is wanted after `fault`; `provider` is the one that failed."""
         self._retries(provider, fault).inc()
 
     def first_content(self, provider: str, seconds: float) -> None:

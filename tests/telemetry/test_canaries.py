@@ -31,6 +31,7 @@ class Canaries:
     header: str = field(default_factory=lambda: _canary("header"))
     client_key: str = field(default_factory=lambda: f"sk-{_canary('client')}{secrets.token_hex(8)}")
     wrong_key: str = field(default_factory=lambda: f"sk-{_canary('wrong')}{secrets.token_hex(8)}")
+    callers_own: str = field(default_factory=lambda: _canary("own"))
     prompt: str = field(default_factory=lambda: _canary("prompt"))
 
     def found_in(self, text: str, *but: str) -> list[str]:
@@ -62,7 +63,9 @@ class Monitor:
 class Aviary:
     """A system at debug level, an upstream that quotes what it is sent, and everything that they leave behind."""
 
-    def __init__(self, folder: Path, server: RedisServer, upstream: HostileUpstream, canaries: Canaries) -> None:
+    def __init__(
+        self, folder: Path, server: RedisServer, upstream: HostileUpstream, canaries: Canaries, *, passthrough: bool
+    ) -> None:
         self.canaries = canaries
         self.upstream = upstream
         self.redis = server
@@ -74,7 +77,12 @@ class Aviary:
             "models": list(ANSWERS),
             "credentials": [{"name": "main", "api_key": canaries.provider_key}],
         }
-        config = {"keys": [{"name": "test", "key": canaries.client_key}], "providers": [provider]}
+        open_one = {**provider, "name": "open", "models": ["own"]}
+        config = {
+            "keys": [{"name": "test", "key": canaries.client_key}],
+            "providers": [provider, open_one],
+            **({"passthrough": {"provider": "open"}} if passthrough else {}),
+        }
         self.system = System(folder, config, server, environ={"PENSTOCK_LOG_LEVEL": "debug"})
 
     def start(self) -> None:
@@ -145,11 +153,17 @@ def _read_key(client: redis.Redis, key: str) -> Any:
 
 
 @pytest.fixture
-async def aviary(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Aviary]:
+def passthrough() -> bool:
+    """Whether an unknown bearer is the caller's own key."""
+    return False
+
+
+@pytest.fixture
+async def aviary(tmp_path: Path, redis_server: RedisServer, passthrough: bool) -> AsyncIterator[Aviary]:  # noqa: FBT001  a fixture
     canaries = Canaries()
     upstream = HostileUpstream(canaries.upstream)
     await upstream.start()
-    made = Aviary(tmp_path, redis_server, upstream, canaries)
+    made = Aviary(tmp_path, redis_server, upstream, canaries, passthrough=passthrough)
     await asyncio.to_thread(made.start)
     yield made
     await asyncio.to_thread(made.system.close)
@@ -171,19 +185,42 @@ async def test_nothing_that_was_planted_is_found(aviary: Aviary) -> None:
     assert {answer.status_code for answer in refused.values()} == {400, 401, 404}
     leaks = {name: canaries.found_in(text, *_allowed(name)) for name, text in told.items()}
     leaks |= {name: canaries.found_in(answer.text + repr(answer.headers), "prompt") for name, answer in refused.items()}
+    leaks |= await _left_behind(aviary, monitor)
+    assert {place: found for place, found in leaks.items() if found} == {}
+
+
+@pytest.mark.parametrize("passthrough", [True])
+async def test_a_callers_own_key_reaches_the_upstream_and_nothing_else(aviary: Aviary) -> None:
+    """It crosses Redis too, in a box that only workers can open."""
+    canaries = aviary.canaries
+    monitor = Monitor(aviary.redis.port)
+    answer = await aviary.post(aviary.chat("rejected", stream=False), key=canaries.callers_own)
+    assert canaries.callers_own in aviary.upstream.received
+    assert canaries.provider_key not in aviary.upstream.received
+    assert answer.status_code == 401, "it is the caller's own key that was rejected"
+    leaks = await _left_behind(aviary, monitor)
+    leaks["answer"] = canaries.found_in(answer.text, "upstream", "prompt")
+    assert {place: found for place, found in leaks.items() if found} == {}
+
+
+async def _left_behind(aviary: Aviary, monitor: Monitor) -> dict[str, list[str]]:
+    """What is found in metrics, Redis and logs. Ends the system, so that its logs are whole."""
+    canaries = aviary.canaries
     metrics = await asyncio.to_thread(aviary.metrics)
-    leaks["metrics"] = canaries.found_in(metrics)
-    leaks["redis"] = canaries.found_in(await asyncio.to_thread(aviary.everything_in_redis))
+    kept = await asyncio.to_thread(aviary.everything_in_redis)
     await asyncio.to_thread(aviary.system.close)
     logs = aviary.system.logs()
-    leaks["logs"] = canaries.found_in(logs)
     commands = "\n".join(line for line in monitor.stop().splitlines() if '"PUBLISH"' not in line)
-    # A job carries its prompt, which is what a queue is for, and both are gone when it ends; nothing else does.
-    leaks["redis commands"] = canaries.found_in(commands, "prompt")
-    assert {place: found for place, found in leaks.items() if found} == {}
     assert "penstock_requests_total" in metrics
     assert '"url.path":"/v1/chat/completions"' in logs
     assert canaries.prompt in commands
+    return {
+        "metrics": canaries.found_in(metrics),
+        "Redis": canaries.found_in(kept),
+        "logs": canaries.found_in(logs),
+        # A job carries its prompt, which is what a queue is for, and both are gone when it ends; nothing else does.
+        "commands": canaries.found_in(commands, "prompt"),
+    }
 
 
 def _allowed(name: str) -> tuple[str, ...]:
