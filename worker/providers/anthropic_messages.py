@@ -118,8 +118,8 @@ class Dialogue:
             raise
 
     def _said(self, message: Mapping[str, Any], path: str) -> list[JsonObject]:
-        thoughts = message.get("thinking_blocks") or ()
-        blocks: list[JsonObject] = [block for block in thoughts if block.get("type") in _THINKING]
+        thoughts = message.get("thinking_blocks")
+        blocks = [block for block in thoughts if _is_thinking(block)] if isinstance(thoughts, list) else []
         blocks += self._blocks(message, path)
         if message.get("refusal"):
             blocks.append({"type": "text", "text": message["refusal"]})
@@ -146,10 +146,17 @@ def cache_control(breakpoint_: Mapping[str, Any]) -> JsonObject:
     return {"type": "ephemeral", "ttl": "1h"} if breakpoint_.get("ttl") else {"type": "ephemeral"}
 
 
+def _is_thinking(block: Any) -> bool:
+    match block:
+        case {"type": "thinking", "thinking": str(), "signature": str()} | {"type": "redacted_thinking", "data": str()}:
+            return True
+    return False
+
+
 def _with_cache(block: JsonObject, source: Mapping[str, Any]) -> JsonObject:
     if source.get("cache_control"):
         block["cache_control"] = source["cache_control"]
-    elif source.get("prompt_cache_breakpoint"):
+    elif isinstance(source.get("prompt_cache_breakpoint"), dict):
         block["cache_control"] = cache_control(source["prompt_cache_breakpoint"])
     return block
 
@@ -189,7 +196,7 @@ def _media(media: Media, path: str, kind: str) -> JsonObject:
             raise refusal(path, UPSTREAM, f"it takes JPEG, PNG, GIF and WebP, not {media.media_type!r}")
         kind = "image_url"
     elif media.media_type.startswith("text/"):
-        source = {"type": "text", "media_type": "text/plain", "data": media.text()}
+        source = {"type": "text", "media_type": "text/plain", "data": media.text(path)}
     elif media.media_type != "application/pdf":
         raise refusal(path, UPSTREAM, f"it takes PDF and text files, not {media.media_type!r}")
     if kind == "image_url":

@@ -107,7 +107,10 @@ def _set_thinking(body: JsonObject, wanted: Mapping[str, Any], chat: ChatCall, *
     """Anthropic's own `thinking` wins over `reasoning_effort`."""
     effort, model = wanted.get("reasoning_effort"), traits(chat.model)
     if "thinking" in wanted:
-        body["thinking"] = wanted["thinking"]
+        thinking = wanted["thinking"]
+        if not isinstance(thinking, dict) or not isinstance(thinking.get("type"), str):
+            raise InvalidRequest("'thinking' must be an object with a 'type', as Anthropic has it.", param="thinking")
+        body["thinking"] = thinking
         if effort and effort != "none":
             body["output_config"] = {"effort": _level(effort, model, drop=chat.settings.drop_params)}
     elif effort == "none":

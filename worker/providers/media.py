@@ -30,9 +30,12 @@ class Media:
     file_id: str | None = None
     name: str = ""
 
-    def text(self) -> str:
-        """The bytes of `data` as text; what is no UTF-8 is replaced."""
-        return b64decode(self.data or "").decode("utf-8", "replace")
+    def text(self, path: str) -> str:
+        """The bytes of `data` as text. Raises InvalidRequest naming `path` for what is no base64 of UTF-8."""
+        try:
+            return b64decode(self.data or "").decode()
+        except ValueError:
+            raise InvalidRequest(f"'{path}' must hold a text in UTF-8, in base64.", param=path) from None
 
 
 def read_media(part: Mapping[str, Any], path: str, upstream: str) -> Media:
@@ -53,7 +56,11 @@ def read_media(part: Mapping[str, Any], path: str, upstream: str) -> Media:
 
 def type_of(name: str) -> str:
     """The media type that a file name or the path of a URL tells, "" where it tells none."""
-    return _BY_EXTENSION.get(urlsplit(name).path.rpartition(".")[2].lower(), "")
+    try:
+        path = urlsplit(name).path
+    except ValueError:
+        return ""
+    return _BY_EXTENSION.get(path.rpartition(".")[2].lower(), "")
 
 
 def _from_url(url: str, path: str) -> Media:

@@ -58,7 +58,7 @@ def read_tools(wanted: Mapping[str, Any], upstream: str, *, drop: bool) -> Toolb
         case str():
             return Toolbox(tuple(tools), choice, parallel=parallel)
         case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": allowed}}:
-            names = {entry.get("function", entry).get("name") for entry in allowed}
+            names = [_name(entry) for entry in allowed]
             return Toolbox(tuple(tool for tool in tools if tool.name in names), mode, parallel=parallel)
         case {"function": {"name": name}} | {"name": name}:
             return Toolbox(tuple(tools), "required", name, parallel=parallel)
@@ -76,6 +76,13 @@ def read_arguments(text: str, path: str) -> JsonObject:
     if not isinstance(value, dict):
         raise InvalidRequest(f"'{path}' must be a JSON object in a string.", param=path)
     return value
+
+
+def _name(entry: Mapping[str, Any]) -> Any:
+    match entry:
+        case {"function": {"name": name}} | {"name": name}:
+            return name
+    return None
 
 
 def _tool(function: Mapping[str, Any], path: str, entry: Mapping[str, Any]) -> Tool:
