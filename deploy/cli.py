@@ -4,7 +4,7 @@ from typing import Final
 
 import typer
 
-from deploy.commands import check, keys, providers, serve, trial, up
+from deploy.commands import accounts, check, convert, keys, login, providers, serve, trial, up
 
 _HELP: Final = """An OpenAI-compatible gateway that queues.
 
@@ -21,8 +21,11 @@ app.command("up")(up.up)
 app.command("api")(serve.api)
 app.command("worker")(serve.worker)
 app.command("check")(check.check)
+app.command("import")(convert.import_)
 app.command("keys")(keys.keys)
 app.command("providers")(providers.providers)
+app.command("accounts")(accounts.accounts)
+app.command("login")(login.login)
 app.command("try")(trial.try_)
 
 

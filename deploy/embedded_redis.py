@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.child import Child
+from worker.secrets import state_folder
 
 _PREFIX = "penstock-"
 _OWNER = re.compile(rf"{_PREFIX}(\d+)-")
@@ -46,6 +47,7 @@ class EmbeddedRedis:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.folder = _make_folder()
+        self._environ = environ
         self._socket = self.folder / "redis.sock"
         self.url = f"unix://{self._socket}"
         self.child = Child("redis", self._command(find_binary()), environ)
@@ -87,8 +89,27 @@ class EmbeddedRedis:
                 writer.close()
         return False
 
+    def announce(self) -> None:
+        """Tells other commands of this user where it is: the last `up` that started."""
+        note = _note(self._environ)
+        with contextlib.suppress(OSError):  # without a state folder they have to be told
+            note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            note.write_text(self.url)
+
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        if embedded_url(self._environ) == self.url:
+            _note(self._environ).unlink()
+
+
+def embedded_url(environ: Mapping[str, str]) -> str | None:
+    """Where the embedded Redis of a running `penstock up` is."""
+    note = _note(environ)
+    return note.read_text().strip() if note.is_file() else None
+
+
+def _note(environ: Mapping[str, str]) -> Path:
+    return state_folder(environ) / "redis-url"
 
 
 def _make_folder() -> Path:

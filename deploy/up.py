@@ -63,6 +63,7 @@ class Supervisor:
             if self._redis:
                 kept.append(asyncio.create_task(self._redis.child.keep()))
                 await _first(asyncio.create_task(self._redis.answer()), stopped)
+                self._redis.announce()
             kept += [asyncio.create_task(child.keep()) for child in (*self._fronts, *self._workers)]
             greeting = asyncio.create_task(self._greet())
             await _first(greeting, stopped, *kept)
