@@ -1,7 +1,7 @@
 """One call of an upstream for a request, on a leased account: sent, heard, and settled exactly once."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import structlog
 
@@ -10,7 +10,7 @@ from worker.accounts.learning import learn, read_retry_after
 from worker.accounts.leases import Accounts, Lease
 from worker.accounts.states import consequence
 from worker.answer import UpstreamAnswer
-from worker.faults import UpstreamError
+from worker.faults import Fault, UpstreamError
 from worker.metrics import WorkerMetrics
 from worker.routing.route import Destination
 
@@ -18,7 +18,9 @@ _log = structlog.get_logger()
 
 
 class Attempt:
-    """`lease` is None where no account is needed: a caller's own key, or a provider without an upstream."""
+    """`lease` is None where no account is needed: a caller's own key, or a provider without an upstream. `renew`, where
+    set, gets the account another token when this one is refused.
+    """
 
     def __init__(
         self,
@@ -29,11 +31,13 @@ class Attempt:
         answer: UpstreamAnswer,
         accounts: Accounts,
         metrics: WorkerMetrics,
+        renew: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.number = number
         self.destination = destination
         self.lease = lease
         self.answer = answer
+        self.renew = renew
         self._request_id = request_id
         self._accounts = accounts
         self._metrics = metrics
@@ -60,6 +64,10 @@ class Attempt:
         """What follows. Raises UpstreamError."""
         async for piece in self._pieces:
             yield piece
+
+    def is_renewable(self, error: UpstreamError) -> bool:
+        """Whether another token may be all that is needed."""
+        return self.renew is not None and error.fault is Fault.CREDENTIAL_REJECTED
 
     async def end(self, error: BaseException | None = None) -> None:
         """Closes the upstream and settles the lease: by how it went, with what was used."""
@@ -94,6 +102,6 @@ class Attempt:
             self.lease,
             tokens=None if error.sent else 0,
             fault=error.fault,
-            consequence=consequence(error.fault, wait_s),
+            consequence=None if self.is_renewable(error) else consequence(error.fault, wait_s),
             lesson=learn(headers, time.time()),
         )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from shared.errors import GatewayError, NotFound, RateLimited
 from worker.accounts.leases import Delay, Lease
+from worker.accounts.states import SIGN_IN_ENDED
 from worker.attempt import Attempt
 from worker.choice import Choice, NoLease
 from worker.config.route import Strategy
@@ -43,6 +44,7 @@ class _Chat:
         self._state = state
         self._job = job
         self._routes = state.dispatch.routes
+        self._accounts = state.dispatch.accounts
         self._sender = Sender(state, job)
 
     async def answer(self) -> None:
@@ -96,7 +98,8 @@ class _Chat:
                 await self._wait_or_fail(route, none.delay, failure)
             except _Fault as fault:
                 failure = fault.error
-                if not choice.narrow(fault.destination, fault.lease, failure) or not self._may_attempt(route):
+                left = fault.renewed or choice.narrow(fault.destination, fault.lease, failure)
+                if not left or not self._may_attempt(route):
                     raise self._failed(failure) from failure
                 self._state.metrics.retried(fault.destination.provider.name, failure.fault)
 
@@ -110,7 +113,11 @@ class _Chat:
         stage, destinations = choice.stages[0]
 
         async def contend(destination: Destination) -> tuple[Attempt, bytes | None]:
-            return await self._send(*await choice.lease(stage, [destination], waits=False))
+            try:
+                return await self._send(*await choice.lease(stage, [destination], waits=False))
+            except _Fault as fault:
+                choice.narrow(fault.destination, fault.lease, fault.error)
+                raise
 
         async def discard(late: tuple[Attempt, bytes | None]) -> None:
             await late[0].end(asyncio.CancelledError())
@@ -121,16 +128,36 @@ class _Chat:
             return await self._try_one(choice)
 
     async def _send(self, destination: Destination, lease: Lease | None) -> tuple[Attempt, bytes | None]:
-        try:
-            attempt = await self._sender.attempt(destination, lease)
-        except BaseException:
-            if lease is not None:
-                self._state.dispatch.accounts.settle(lease, tokens=0)
-            raise
+        attempt = await self._prepare(destination, lease)
         try:
             return attempt, await attempt.first()
         except UpstreamError as error:
-            raise _Fault(destination, lease, error) from error
+            renewed = attempt.is_renewable(error) and await self._renew(attempt)
+            raise _Fault(destination, lease, error, renewed=renewed) from error
+
+    async def _prepare(self, destination: Destination, lease: Lease | None) -> Attempt:
+        """Whatever it raises, the lease is given back: _Fault, GatewayError."""
+        try:
+            return await self._sender.attempt(destination, lease)
+        except BaseException as error:
+            if lease is not None:
+                refused = isinstance(error, UpstreamError) and error.fault is Fault.CREDENTIAL_REJECTED
+                fault, ends = (Fault.CREDENTIAL_REJECTED, SIGN_IN_ENDED) if refused else (None, None)
+                self._accounts.settle(lease, tokens=0, fault=fault, consequence=ends)
+            if isinstance(error, UpstreamError):
+                raise _Fault(destination, lease, error) from error
+            raise
+
+    async def _renew(self, attempt: Attempt) -> bool:
+        """Whether the account has another token now; when its sign-in has ended, nobody else need try."""
+        assert attempt.renew is not None
+        try:
+            await attempt.renew()
+        except UpstreamError as error:
+            if error.fault is Fault.CREDENTIAL_REJECTED and attempt.lease is not None:
+                self._accounts.bench(attempt.lease.pool, attempt.lease.credential, error.fault, SIGN_IN_ENDED)
+            return False
+        return True
 
     # ---- waiting
 
@@ -173,10 +200,13 @@ class _Chat:
 
 
 class _Fault(Exception):
-    """One attempt failed before its first content."""
+    """One attempt failed before its first content; `renewed` says that the same account may be asked again."""
 
-    def __init__(self, destination: Destination, lease: Lease | None, error: UpstreamError) -> None:
+    def __init__(
+        self, destination: Destination, lease: Lease | None, error: UpstreamError, *, renewed: bool = False
+    ) -> None:
         super().__init__(error.fault)
         self.destination = destination
         self.lease = lease
         self.error = error
+        self.renewed = renewed

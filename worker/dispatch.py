@@ -5,19 +5,23 @@ import secrets as randomness
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from itertools import count
+from pathlib import Path
 
 import structlog
 
 from shared.bus import Bus, BusDown, CommandRefused
 from worker.accounts.leases import RENEW_EVERY_S, Accounts
 from worker.accounts.pools import Pool, build_pools
+from worker.accounts.renewal import Renewal
 from worker.accounts.scripts import load_scripts
 from worker.accounts.states import AccountView, view_accounts
 from worker.config.loading import Loaded
 from worker.config.schema import Config
+from worker.health import Health
 from worker.metrics import WorkerMetrics
 from worker.routing.table import RouteTable
 from worker.secrets import Secrets
+from worker.upstream import Upstream
 
 _log = structlog.get_logger()
 _VIEW_EVERY = 3  # renewals
@@ -26,15 +30,17 @@ _VIEW_EVERY = 3  # renewals
 class Dispatch:
     """`routes` and `pools` belong together; a request keeps those it began with."""
 
-    def __init__(self, bus: Bus, secrets: Secrets, metrics: WorkerMetrics) -> None:
-        """Before the bus starts."""
+    def __init__(self, bus: Bus, upstream: Upstream, secrets: Secrets, metrics: WorkerMetrics, folder: Path) -> None:
+        """Before the bus starts. `folder` keeps renewed tokens."""
         self.accounts = Accounts(bus, load_scripts(), "w" + randomness.token_hex(5))
+        self.renewal = Renewal(bus, upstream.fetch, secrets, folder)
         self.routes = RouteTable(Config(), ())
         self.pools: Mapping[str, Pool] = {}
         self._bus = bus
         self._secret = secrets.derive("accounts")
         self._metrics = metrics
         self._loaded: Loaded | None = None
+        self._health = Health(bus, upstream, self.accounts, self.renewal.credential_of)
 
     def use(self, loaded: Loaded, discovered: Mapping[str, Sequence[str]]) -> None:
         """`discovered` is provider name -> model ids."""
@@ -53,7 +59,14 @@ class Dispatch:
         return blake2b(data, key=self._secret, digest_size=16).hexdigest()
 
     async def look_after(self) -> None:
-        """Until cancelled: keeps leases alive and the states of accounts at hand for metrics."""
+        """Until cancelled: keeps leases alive, checks health where that is asked for, and has the states of accounts at
+        hand for metrics.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._renew_leases())
+            tasks.create_task(self._health.look_after(lambda: self._loaded.config if self._loaded else Config()))
+
+    async def _renew_leases(self) -> None:
         for turn in count():
             try:
                 await self.accounts.renew()

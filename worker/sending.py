@@ -1,16 +1,17 @@
 """From a destination and an account to an attempt: the request's fields shaped, the credential at hand."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import orjson
 
 from shared.errors import Unauthenticated
 from worker.accounts.leases import Lease
+from worker.accounts.renewal import is_renewable
 from worker.answer import UpstreamAnswer
 from worker.attempt import Attempt
-from worker.config.schema import ProviderConfig
-from worker.discovery import configured_values
+from worker.config.schema import CredentialConfig, ProviderConfig
 from worker.job import Job
 from worker.providers.contract import ChatCall, Credential, JsonObject, Settings
 from worker.routing.fields import FieldRules, rules_of
@@ -27,11 +28,11 @@ class Sender:
         self.attempts = 0
         self.began: float | None = None
         self.queue_ms = 0
+        self._renewable: set[tuple[str, str]] = set()
         self._state = state
         self._job = job
         self._config = state.config
         self._rules = _key_rules(state, job.envelope.caller)
-        self._providers: Mapping[str, ProviderConfig] = {one.name: one for one in state.config.providers}
 
     @property
     def elapsed_s(self) -> float:
@@ -39,24 +40,40 @@ class Sender:
         return 0.0 if self.began is None else time.monotonic() - self.began
 
     async def attempt(self, destination: Destination, lease: Lease | None) -> Attempt:
-        """Not sent before its `first`. Raises Unauthenticated where a caller's own key cannot be read."""
+        """Not sent before its `first`. Raises Unauthenticated where a caller's own key cannot be read, UpstreamError
+        where an account's token cannot be renewed.
+        """
         if self.began is None:
             self.began = time.monotonic()
             self.queue_ms = max(0, time.time_ns() // 1_000_000 - self._job.envelope.enqueued_ms)
         self.attempts += 1
         provider, envelope = destination.provider, self._job.envelope
+        credential = await self._credential(destination, lease)
         answer = UpstreamAnswer(
             self._state.upstream,
             provider.kind,
             self._call(destination),
-            await self._credential(destination, lease),
+            credential,
             provider.timeouts,
             include_usage=envelope.include_usage,
             most_bytes=self._config.worker.max_answer_bytes,
             proxy=provider.proxy.get_secret_value() if provider.proxy else None,
         )
         accounts, metrics = self._state.dispatch.accounts, self._state.metrics
-        return Attempt(self.attempts, envelope.request_id, destination, lease, answer, accounts, metrics)
+        renew = self._renewal(provider, credential, lease)
+        return Attempt(self.attempts, envelope.request_id, destination, lease, answer, accounts, metrics, renew)
+
+    def _renewal(
+        self, provider: ProviderConfig, credential: Credential, lease: Lease | None
+    ) -> Callable[[], Awaitable[None]] | None:
+        """Once for each account: a new token that is refused as well is no matter of its age."""
+        place = (provider.name, credential.name)
+        account = _account(provider, lease)
+        if account is None or place in self._renewable or not is_renewable(provider, credential.values):
+            return None
+        self._renewable.add(place)
+        token = credential.values["access_token"]
+        return partial(self._state.dispatch.renewal.renew_refused, provider, account, token)
 
     def _call(self, destination: Destination) -> ChatCall:
         provider, envelope = destination.provider, self._job.envelope
@@ -72,10 +89,10 @@ class Sender:
             return self._callers_own(provider)
         if lease is None:
             return Credential("none", {})
-        account = next((one for one in provider.credentials if one.name == lease.credential), None)
+        account = _account(provider, lease)
         if account is None:
             return Credential(lease.credential, {})
-        return await configured_values(provider, account)
+        return await self._state.dispatch.renewal.credential_of(provider, account)
 
     def _callers_own(self, provider: ProviderConfig) -> Credential:
         """For this request alone: the box names it and this provider."""
@@ -86,6 +103,10 @@ class Sender:
             raise Unauthenticated(f"The key of this request cannot be used: {error}. Send the request again.") from None
         field = next(one.name for one in provider.kind.credential_fields if one.secret)
         return Credential("caller", {field: sealed.key})
+
+
+def _account(provider: ProviderConfig, lease: Lease | None) -> CredentialConfig | None:
+    return next((one for one in provider.credentials if lease is not None and one.name == lease.credential), None)
 
 
 def _key_rules(state: WorkerState, caller: str) -> FieldRules:

@@ -14,7 +14,7 @@ from worker.config.watching import watch
 from worker.discovery import Discovery
 from worker.dispatch import Dispatch
 from worker.metrics import WorkerMetrics
-from worker.secrets import Secrets
+from worker.secrets import Secrets, state_folder
 from worker.upstream import Upstream
 
 _log = structlog.get_logger()
@@ -33,11 +33,14 @@ class WorkerState:
         self._bus = bus
         self._loaded = loaded
         self._environ = environ
+        self.dispatch = Dispatch(bus, self.upstream, secrets, metrics, state_folder(environ))
         self._discovery = Discovery(
-            bus, self.upstream.fetch, on_failure=lambda found: metrics.not_listed(found.provider, found.fault)
+            bus,
+            self.upstream.fetch,
+            credential_of=self.dispatch.renewal.credential_of,
+            on_failure=lambda found: metrics.not_listed(found.provider, found.fault),
         )
         self._catalogue = CataloguePublisher(bus, metrics.stands)
-        self.dispatch = Dispatch(bus, secrets, metrics)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:

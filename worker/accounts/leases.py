@@ -125,14 +125,10 @@ class Accounts:
             return
         lease.settled = True
         self._held.pop(lease.id, None)
-        ends = consequence
         held_ms = round((asyncio.get_running_loop().time() - lease.taken_at) * 1000)
         args: list[Argument] = [lease.pool, lease.credential, lease.id, lease.leased_ms, lease.tokens]
-        args += [-1 if tokens is None else tokens, held_ms, "well" if well else "ill" if ends else "nothing"]
-        if ends is None:
-            args += ["", "", 0, 0, 0, 0]
-        else:
-            args += [ends.state, fault or "", round(ends.rest_s * 1000), ends.borne, int(ends.doubles), int(ends.probe)]
+        args += [-1 if tokens is None else tokens, held_ms, "well" if well else "ill" if consequence else "nothing"]
+        args += _consequence(fault, consequence)
         args += [round(lesson.rest_s * 1000), lesson.rpm, lesson.tpm]
         self._post(self._scripts.settle, args)
 
@@ -140,6 +136,11 @@ class Accounts:
         """First content has come. Only a probe has news for the others."""
         if lease.probe:
             self._post(self._scripts.recover, [lease.pool, lease.credential, lease.id])
+
+    def bench(self, pool: str, credential: str, fault: Fault, suffered: Consequence) -> None:
+        """A fault was seen without a lease: by a health check, or when a token could not be renewed."""
+        args: list[Argument] = [pool, credential, "", 0, 0, -1, 0, "ill", *_consequence(fault, suffered), 0, 0, 0]
+        self._post(self._scripts.settle, args)
 
     def revive(self, pool: str, credential: str) -> None:
         """Somebody knows that the account works again: it was renewed, checked or reset."""
@@ -221,3 +222,10 @@ class Accounts:
     def _keep(self, script: Script, args: list[Argument]) -> None:
         if len(self._unsent) < _MOST_UNSENT:
             self._unsent.append((script, args))
+
+
+def _consequence(fault: Fault | None, ends: Consequence | None) -> list[Argument]:
+    """Six arguments of settle.lua."""
+    if ends is None:
+        return ["", "", 0, 0, 0, 0]
+    return [ends.state, fault or "", round(ends.rest_s * 1000), ends.borne, int(ends.doubles), int(ends.probe)]

@@ -48,6 +48,10 @@ _CONSEQUENCES = {
 }
 
 
+SIGN_IN_ENDED = Consequence(State.NEEDS_RENEWAL, FOREVER_S, doubles=False, probe=False)
+"""A token cannot be renewed any more: a person must sign in again."""
+
+
 def consequence(fault: Fault, retry_after_s: float | None = None) -> Consequence | None:
     """None where the account did nothing wrong: the request is at fault, or a model or resource is not for it.
 

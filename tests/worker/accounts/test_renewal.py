@@ -1,0 +1,146 @@
+"""Tokens are renewed before they expire, by one worker for all, and outlive whatever held them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from shared.bus import Bus
+from worker.accounts.renewal import Renewal
+from worker.config.schema import CredentialConfig, ProviderConfig
+from worker.faults import Fault, UpstreamError
+from worker.providers.contract import UpstreamRequest, UpstreamResponse
+from worker.secrets import Secrets
+
+PROVIDER = ProviderConfig.model_construct(name="cli", type="qwen-code", proxy=None)
+SECRETS = Secrets(b"0123456789abcdef0123456789abcdef")
+
+
+def account(*, expires_in_s: float | None, refresh_token: str = "refresh-0") -> CredentialConfig:
+    expiry = "" if expires_in_s is None else datetime.fromtimestamp(time.time() + expires_in_s, UTC).isoformat()
+    values = {"access_token": "access-0", "refresh_token": refresh_token, "client_id": "id", "expiry": expiry}
+    return CredentialConfig(name="ann", values={name: SecretStr(value) for name, value in values.items()})
+
+
+class SignInService:
+    """Each refresh token is good once, as Qwen's are."""
+
+    def __init__(self) -> None:
+        self.good = "refresh-0"
+        self.asked = 0
+        self.down = False
+
+    async def fetch(
+        self, request: UpstreamRequest, *, connect_s: float, total_s: float, most_bytes: int, proxy: str | None = None
+    ) -> UpstreamResponse:
+        del connect_s, total_s, most_bytes, proxy
+        await asyncio.sleep(0.01)
+        self.asked += 1
+        if self.down:
+            return UpstreamResponse(500, {}, b"")
+        if parse_qs(request.body.decode())["refresh_token"] != [self.good]:
+            return UpstreamResponse(400, {}, b'{"error": "invalid_grant"}')
+        self.good = f"refresh-{self.asked}"
+        tokens = {"access_token": f"access-{self.asked}", "refresh_token": self.good, "expires_in": 3600}
+        return UpstreamResponse(200, {}, orjson.dumps(tokens))
+
+
+class Workers:
+    def __init__(self, url: str, folder: Path, stack: AsyncExitStack) -> None:
+        self.service = SignInService()
+        self.bus = Bus(url)
+        self._url, self._folder, self._stack = url, folder, stack
+
+    async def add(self, folder: str = "state") -> Renewal:
+        bus = Bus(self._url)
+        await bus.start()
+        self._stack.push_async_callback(bus.close)
+        await bus.up.wait()
+        self.bus = bus
+        return Renewal(bus, self.service.fetch, SECRETS, self._folder / folder)
+
+
+@pytest.fixture
+async def workers(redis_url: str, tmp_path: Path) -> AsyncIterator[Workers]:
+    async with AsyncExitStack() as stack:
+        yield Workers(redis_url, tmp_path, stack)
+
+
+async def token(renewal: Renewal, credential: CredentialConfig) -> str:
+    return (await renewal.credential_of(PROVIDER, credential)).values["access_token"]
+
+
+async def test_a_token_that_is_good_is_used_as_it_is(workers: Workers) -> None:
+    assert await token(await workers.add(), account(expires_in_s=600)) == "access-0"
+    assert workers.service.asked == 0
+
+
+async def test_a_token_about_to_expire_is_renewed_once_for_all_workers(workers: Workers) -> None:
+    renewals = [await workers.add(f"state-{i}") for i in range(4)]
+    credential = account(expires_in_s=30)
+    found = await asyncio.gather(*(token(renewal, credential) for renewal in renewals for _ in range(5)))
+    assert set(found) == {"access-1"}
+    assert workers.service.asked == 1
+
+
+async def test_an_unknown_expiry_is_used_and_renewed_when_refused(workers: Workers) -> None:
+    renewals = [await workers.add() for _ in range(2)]
+    credential = account(expires_in_s=None)
+    assert await token(renewals[0], credential) == "access-0"
+    await asyncio.gather(*(renewal.renew_refused(PROVIDER, credential, "access-0") for renewal in renewals))
+    assert [await token(renewal, credential) for renewal in renewals] == ["access-1"] * 2
+    assert workers.service.asked == 1
+
+
+@pytest.mark.parametrize("lost", ["redis", "memory", "folder"])
+async def test_a_renewed_token_outlives_each_of_its_places(workers: Workers, lost: str) -> None:
+    """The refresh token of the file is spent by then."""
+    credential = account(expires_in_s=30)
+    renewal = await workers.add()
+    assert await token(renewal, credential) == "access-1"
+    if lost == "redis":
+        await workers.bus.command("FLUSHALL")
+    if lost != "memory":
+        assert await token(await workers.add("elsewhere" if lost == "folder" else "state"), credential) == "access-1"
+    assert await token(renewal, credential) == "access-1"
+    assert workers.service.asked == 1
+
+
+async def test_a_new_sign_in_in_the_file_replaces_what_is_kept(workers: Workers) -> None:
+    renewal = await workers.add()
+    assert await token(renewal, account(expires_in_s=30)) == "access-1"
+    workers.service.good = "refresh-new"
+    assert await token(renewal, account(expires_in_s=600, refresh_token="refresh-new")) == "access-0"
+
+
+async def test_no_token_lies_in_redis_or_in_a_file_in_clear(workers: Workers, tmp_path: Path) -> None:
+    await token(await workers.add(), account(expires_in_s=30))
+    kept = [await workers.bus.command("GET", "{ps}:token:cli/ann")]
+    kept += [path.read_bytes() for path in (tmp_path / "state").iterdir()]
+    assert len(kept) == 2
+    assert all(box and b"access" not in box and b"refresh" not in box for box in kept)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "state").iterdir())
+
+
+async def test_a_sign_in_that_has_ended_is_told_with_what_to_do(workers: Workers) -> None:
+    workers.service.good = "another"
+    with pytest.raises(UpstreamError, match="penstock login qwen-code") as error:
+        await token(await workers.add(), account(expires_in_s=30))
+    assert error.value.fault is Fault.CREDENTIAL_REJECTED
+
+
+async def test_a_sign_in_service_that_fails_for_a_moment_costs_nothing_while_the_token_is_good(
+    workers: Workers,
+) -> None:
+    workers.service.down = True
+    renewal = await workers.add()
+    assert await token(renewal, account(expires_in_s=30)) == "access-0"
+    with pytest.raises(UpstreamError):
+        await token(renewal, account(expires_in_s=-30, refresh_token="refresh-other"))

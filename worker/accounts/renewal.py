@@ -1,0 +1,173 @@
+"""Tokens of accounts that sign in: renewed before they expire, by one worker for all, and kept encrypted.
+
+In Redis for the other workers, and in the state folder for the time after a Redis that kept nothing.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgpack
+import structlog
+
+from shared.bus import Bus, BusDown, CommandRefused
+from worker.accounts.names import renewing_key, token_key
+from worker.accounts.oauth import SERVICES, Client, Tokens, read_tokens, refresh_request
+from worker.config.schema import CredentialConfig, ProviderConfig
+from worker.discovery import Fetch, configured_values
+from worker.faults import Fault, UpstreamError
+from worker.providers.contract import Credential
+from worker.secrets import SealBroken, Secrets
+
+_LEASE_S: Final = 30.0
+_LOOK_AGAIN_S: Final = 0.1
+_CONNECT_S: Final = 10.0
+_TOTAL_S: Final = 20.0
+_MOST_BYTES: Final = 1024 * 1024
+_log = structlog.get_logger()
+
+
+class Renewal:
+    """The credentials as they are now. `folder` keeps tokens over a restart of everything."""
+
+    def __init__(self, bus: Bus, fetch: Fetch, secrets: Secrets, folder: Path) -> None:
+        self._bus = bus
+        self._fetch = fetch
+        self._secrets = secrets
+        self._folder = folder
+        self._tokens: dict[tuple[str, str], tuple[str, Tokens]] = {}
+        self._renewing: dict[tuple[str, str], asyncio.Task[Tokens]] = {}
+
+    async def credential_of(self, provider: ProviderConfig, account: CredentialConfig) -> Credential:
+        """With a token that is not about to expire. Raises UpstreamError when it has and cannot be renewed."""
+        plain = await configured_values(provider, account)
+        if not is_renewable(provider, plain.values):
+            return plain
+        tokens = await self._known(provider, plain)
+        if tokens.is_stale(time.time()):
+            try:
+                tokens = await self._renew_once(provider, plain, tokens)
+            except UpstreamError as error:
+                still_good = tokens.expires_at is not None and tokens.expires_at > time.time()
+                if error.fault is Fault.CREDENTIAL_REJECTED or not still_good:
+                    raise
+        return Credential(plain.name, {**plain.values, **tokens.values()})
+
+    async def renew_refused(self, provider: ProviderConfig, account: CredentialConfig, access_token: str) -> None:
+        """The upstream refused this token: gets another, unless somebody has already. Raises UpstreamError."""
+        plain = await configured_values(provider, account)
+        tokens = await self._known(provider, plain)
+        if tokens.access_token == access_token:
+            await self._renew_once(provider, plain, tokens)
+
+    # ---- what is known
+
+    async def _known(self, provider: ProviderConfig, plain: Credential) -> Tokens:
+        """From memory, Redis, the state folder or the configuration; a new sign-in in the file replaces all others."""
+        place, origin = (provider.name, plain.name), _origin(plain.values)
+        kept = self._tokens.get(place)
+        if kept is None or kept[0] != origin or kept[1].is_stale(time.time()):
+            found = await self._stored(place, origin) or self._read_file(place, origin)
+            tokens = found or (kept[1] if kept and kept[0] == origin else Tokens.from_values(plain.values))
+            kept = self._tokens[place] = origin, tokens
+        return kept[1]
+
+    async def _stored(self, place: tuple[str, str], origin: str) -> Tokens | None:
+        with contextlib.suppress(BusDown, CommandRefused):
+            return self._open(await self._bus.command("GET", token_key(*place)), origin)
+        return None
+
+    def _open(self, box: bytes | None, origin: str) -> Tokens | None:
+        if not box:
+            return None
+        try:
+            of, values = msgpack.unpackb(self._secrets.decrypt(box))
+        except (SealBroken, ValueError):
+            return None
+        return Tokens.from_values(values) if of == origin else None
+
+    # ---- renewing
+
+    async def _renew_once(self, provider: ProviderConfig, plain: Credential, before: Tokens) -> Tokens:
+        """However many requests of this worker want it."""
+        place = provider.name, plain.name
+        task = self._renewing.get(place)
+        if task is None:
+            task = self._renewing[place] = asyncio.create_task(self._renew(provider, plain, before))
+            task.add_done_callback(lambda _: self._renewing.pop(place, None))
+        return await asyncio.shield(task)
+
+    async def _renew(self, provider: ProviderConfig, plain: Credential, before: Tokens) -> Tokens:
+        """Here, or wherever it is being done. Raises UpstreamError."""
+        place, origin = (provider.name, plain.name), _origin(plain.values)
+        try:
+            await self._lock(place)
+            try:
+                found = await self._stored(place, origin)
+                if found is None or found.access_token == before.access_token:
+                    found = await self._ask(provider, plain, before)
+                    await self._keep(place, origin, found)
+            finally:
+                self._bus.post("DEL", renewing_key(*place))
+        except BusDown as error:  # without the lock two workers could spend one refresh token
+            text = "A token cannot be renewed while Redis is away."
+            raise UpstreamError(Fault.UPSTREAM_FAULT, text, sent=False) from error
+        self._tokens[place] = origin, found
+        return found
+
+    async def _lock(self, place: tuple[str, str]) -> None:
+        lock, lease_ms = renewing_key(*place), round(_LEASE_S * 1000)
+        while await self._bus.command("SET", lock, "1", "NX", "PX", lease_ms) is None:  # noqa: ASYNC110  others' state
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _ask(self, provider: ProviderConfig, plain: Credential, before: Tokens) -> Tokens:
+        service = SERVICES[provider.type]
+        client = Client(plain.values["client_id"], plain.values.get("client_secret", ""))
+        request = refresh_request(service, client, before.refresh_token)
+        proxy = provider.proxy.get_secret_value() if provider.proxy else None
+        answer = await self._fetch(request, connect_s=_CONNECT_S, total_s=_TOTAL_S, most_bytes=_MOST_BYTES, proxy=proxy)
+        tokens = read_tokens(service, answer, time.time(), before)
+        _log.info("token renewed", provider=provider.name, credential=plain.name)
+        return tokens
+
+    async def _keep(self, place: tuple[str, str], origin: str, tokens: Tokens) -> None:
+        box = self._secrets.encrypt(msgpack.packb([origin, tokens.values()]))
+        try:
+            self._write_file(place, box)
+        except OSError as error:
+            _log.warning("token not kept in the state folder", credential=place[1], reason=error.strerror)
+        await self._bus.command("SET", token_key(*place), box)
+
+    # ---- the state folder
+
+    def _path(self, place: tuple[str, str]) -> Path:
+        return self._folder / f"token-{hashlib.sha256('/'.join(place).encode()).hexdigest()[:24]}"
+
+    def _read_file(self, place: tuple[str, str], origin: str) -> Tokens | None:
+        try:
+            return self._open(self._path(place).read_bytes(), origin)
+        except OSError:
+            return None
+
+    def _write_file(self, place: tuple[str, str], box: bytes) -> None:
+        """Whole or not at all, and for its owner alone."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(place)
+        draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(box)
+        draft.replace(path)
+
+
+def is_renewable(provider: ProviderConfig, values: Mapping[str, str]) -> bool:
+    return provider.type in SERVICES and bool(values.get("refresh_token") and values.get("client_id"))
+
+
+def _origin(values: Mapping[str, str]) -> str:
+    """Tells one sign-in from another; it stays inside the encrypted box."""
+    return hashlib.sha256(repr(sorted(values.items())).encode()).hexdigest()
