@@ -23,12 +23,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """`pieces` are sent one after another: the whole body, the events of a stream, or messages."""
+    """`pieces` are sent one after another: the whole body, the events of a stream, or messages.
+
+    `completes` marks the completion among the calls of an exchange.
+    """
 
     pieces: list[bytes]
     framing: Framing | None = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    completes: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,15 @@ def _side_answer(data: Mapping[str, Any]) -> Reply:
 def _answer(case: Case, golden: Mapping[str, Any]) -> Reply:
     if not golden.get("streamed"):
         path = case.path("response.json", "response.txt")
-        return Reply([path.read_bytes()] if path else [], headers={"content-type": "application/json"})
+        pieces = [path.read_bytes()] if path else []
+        return Reply(pieces, headers={"content-type": "application/json"}, completes=True)
     if case.path(*STREAMS) is None:
-        return Reply([])
-    return Reply(_events(case), case.framing)
+        return Reply([], completes=True)
+    return Reply(events(case), case.framing, completes=True)
 
 
-def _events(case: Case) -> list[bytes]:
+def events(case: Case) -> list[bytes]:
+    """The pieces in which a streamed answer is sent."""
     pieces = case.stream_parts
     if case.framing is not Framing.SSE:
         return pieces

@@ -3,7 +3,7 @@
 `http://127.0.0.1:N/<type>/<case>/<path of its base_url>` is a base_url at which that case's fixtures are spoken over a
 real socket, whole, as events or by WebSocket. Behaviours stand before the type: `/~hold/openai/text/v1`.
 
-    ~hold       says half of the stream, then nothing until the client leaves; a whole answer never comes
+    ~hold       says all but the end of the stream, then nothing until the client leaves; a whole answer never comes
     ~crumbs     sends three bytes at a time
     ~error-N    answers the completion with the N-th entry of errors.json
     ~broken-N   streams the N-th entry of broken_streams.json
@@ -84,10 +84,10 @@ class FakeUpstream:
     ) -> web.StreamResponse:
         if reply.framing is Framing.WEBSOCKET:
             return await _converse(request, reply, behaviours, entry)
-        held = "~hold" in behaviours
+        held = "~hold" in behaviours and reply.completes
         pieces = reply.pieces
         if reply.framing is None:
-            if held and request.method == "POST":
+            if held:
                 await asyncio.Event().wait()
             return web.Response(status=reply.status, headers=reply.headers, body=b"".join(pieces))
         told = web.StreamResponse(headers={"content-type": _TYPES[reply.framing]})
@@ -95,7 +95,7 @@ class FakeUpstream:
         if "~crumbs" in behaviours:
             body = b"".join(pieces)
             pieces = [body[at : at + _CRUMB_BYTES] for at in range(0, len(body), _CRUMB_BYTES)]
-        for piece in pieces[: len(pieces) // 2 + 1] if held else pieces:
+        for piece in _most(pieces) if held else pieces:
             await told.write(piece)
         if held:
             await asyncio.Event().wait()
@@ -107,14 +107,19 @@ async def _converse(request: web.Request, reply: Reply, behaviours: list[str], e
     socket = web.WebSocketResponse()
     await socket.prepare(request)
     entry.messages.append(payload((await socket.receive()).data or ""))
-    pieces = reply.pieces
-    for piece in pieces[: len(pieces) // 2 + 1] if "~hold" in behaviours else pieces:
+    for piece in _most(reply.pieces) if "~hold" in behaviours else reply.pieces:
         await socket.send_str(piece.decode())
     if "~hold" in behaviours:
-        await socket.receive()
+        async for _ in socket:
+            """What else the client says goes unanswered."""
         raise ConnectionResetError
     await socket.close()
     return socket
+
+
+def _most(pieces: list[bytes]) -> list[bytes]:
+    """All but the last event, or all but the last byte of a text."""
+    return pieces[:-1] or [pieces[0][:-1]]
 
 
 def _parted(path: str) -> list[str]:
@@ -132,7 +137,7 @@ def _behaved(case: Case, reply: Reply | None, behaviours: list[str]) -> Reply | 
     """The reply that a behaviour puts in the place of the completion."""
     for behaviour in behaviours:
         name, _, number = behaviour.partition("-")
-        if name == "~error":
+        if name == "~error" and reply is not None and reply.completes:
             return error_reply(case, int(number))
         if name == "~broken" and reply is not None and reply.framing is not None:
             return broken_reply(case, int(number))
