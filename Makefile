@@ -38,6 +38,7 @@ dist: $(TOOLS)  ## the wheel, in dist/
 lock: $(TOOLS)  ## all lock files, with the newest versions that fit
 	$(COMPILE) --group build -o requirements.lock pyproject.toml
 	$(COMPILE) --group pyproject.toml:test -c requirements.lock -o tests/requirements.lock
+	cd tests/clients && for name in frameworks openai-0.28; do ../../$(COMPILE) -o $$name.lock $$name.in; done
 	$(COMPILE) -o tests/clients/openai-0.28.lock tests/clients/openai-0.28.in
 	$(COMPILE) -o tests/clients/frameworks.lock tests/clients/frameworks.in
 	cd tests/clients/node && npm update --package-lock-only --no-audit --no-fund
