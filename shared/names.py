@@ -5,6 +5,7 @@ A request is known by its `rid`, "<front>.<number>"; `<front>` and `<worker>` ar
 queue     ZSET   rid -> score; what waits to be claimed
 due       ZSET   rid -> unix ms; parked jobs and when they return to the queue
 scores    HASH   rid -> queue score of a parked job, so that parking loses no place
+notes     HASH   rid -> what a run that was parked tells the next
 suspects  ZSET   jobs of a worker that died under them, to be run in a disposable process
 solo      ZSET   jobs under which two processes died, to be run one to a process
 jobs      HASH   rid -> "<epoch>:" + envelope, from enqueue to finish

@@ -137,12 +137,12 @@ class Host(Worker):
         args: list[Argument] = [self.worker, LEASE_MS, most, _CLAIM_BYTES, self._source]
         async with self.lease.steady:
             claimed = await self._bus.run(scripts.CLAIM, args=args)
-            for i in range(0, len(claimed), 4):
-                rid, payload, attempt, score = claimed[i : i + 4]
-                self._begin(rid.decode(), payload, attempt, score.decode())
+            for i in range(0, len(claimed), 5):
+                rid, payload, attempt, score, note = claimed[i : i + 5]
+                self._begin(rid.decode(), payload, attempt, score.decode(), note.decode())
             return len(claimed)
 
-    def _begin(self, rid: str, payload: bytes, attempt: int, score: str) -> None:
+    def _begin(self, rid: str, payload: bytes, attempt: int, score: str, note: str) -> None:
         epoch = int(payload[: payload.index(b":")])
         triple = (rid, epoch, attempt)
         out = self.publisher.open(triple)
@@ -154,18 +154,18 @@ class Host(Worker):
             self.lease.finish(triple, score)
             self.publisher.finish(out)
             return
-        job = self.jobs[triple] = Job(triple, envelope, score, out, self.loop.time())
+        job = self.jobs[triple] = Job(triple, envelope, score, note, out, self.loop.time())
         job.task = self.loop.create_task(self._run(job))
 
     # ---- running
 
     async def _run(self, job: Job) -> None:
-        wait_s: float | None = None
+        parked: Park | None = None
         try:
             await self.functions["chat"].coroutine(self.ctx, job)
             self.jobs_complete += 1
         except Park as park:
-            wait_s = park.wait_s
+            parked = park
         except GatewayError as error:
             job.out.error(error)
             self.jobs_failed += 1
@@ -178,17 +178,17 @@ class Host(Worker):
             job.out.error(GatewayError("The gateway failed. Its log names this request's id.", code="internal_error"))
             self.jobs_failed += 1
         finally:
-            self._end(job, wait_s)
+            self._end(job, parked)
 
-    def _end(self, job: Job, wait_s: float | None) -> None:
+    def _end(self, job: Job, parked: Park | None) -> None:
         """By now exactly one terminal frame has been sent, unless the job is parked or nobody listens."""
         del self.jobs[job.triple]
         if not job.out.closed:
             job.out.discard()
-        self.lease.finish(job.triple, job.score, wait_s)
+        self.lease.finish(job.triple, job.score, parked)
         self.publisher.finish(job.out)
-        if wait_s is not None:
-            self.loop.call_later(wait_s, self._waker.poke)
+        if parked is not None:
+            self.loop.call_later(parked.wait_s, self._waker.poke)
         self._waker.poke()
         if not self.jobs:
             self._idle.set()

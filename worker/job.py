@@ -14,6 +14,7 @@ class Job:
     triple: Triple
     envelope: JobEnvelope
     score: str
+    note: str  # what an earlier run that was parked left for this one
     out: Outlet
     claimed_at: float  # the loop's clock, s
     task: asyncio.Task[None] | None = field(default=None, repr=False)
@@ -26,8 +27,12 @@ class Job:
 
 
 class Park(Exception):
-    """Raised by a job function: give the job back; it returns to the queue, in its old place, after `wait_s`."""
+    """Raised by a job function: give the job back; it returns to the queue, in its old place, after `wait_s`.
 
-    def __init__(self, wait_s: float) -> None:
+    Whoever runs it then finds `note` in the job.
+    """
+
+    def __init__(self, wait_s: float, note: str = "") -> None:
         super().__init__(f"wait {wait_s:.3f} s")
         self.wait_s = wait_s
+        self.note = note

@@ -9,7 +9,7 @@ from shared import scripts
 from shared.bus import Argument, Bus, BusDown, CommandRefused
 from shared.frames import Triple
 from shared.names import PREFIX
-from worker.job import Job
+from worker.job import Job, Park
 
 LEASE_MS = 6000
 
@@ -54,11 +54,11 @@ class Lease:
                 for index in await self._bus.run(scripts.RESYNC, args=args):
                     jobs[index].cancel("another worker has it")
 
-    def finish(self, triple: Triple, score: str, wait_s: float | None = None) -> None:
-        """Ends a job, or with `wait_s` gives it back to wait that long. Not awaited: nothing depends on the reply."""
+    def finish(self, triple: Triple, score: str, park: Park | None = None) -> None:
+        """Ends a job, or gives it back to wait. Not awaited: nothing depends on the reply."""
         rid, epoch, attempt = triple
-        wait_ms = "" if wait_s is None else str(round(wait_s * 1000))
-        self._send([self._worker, rid, epoch, attempt, wait_ms, score])
+        wait_ms, note = ("", "") if park is None else (str(round(park.wait_s * 1000)), park.note)
+        self._send([self._worker, rid, epoch, attempt, wait_ms, score, note])
 
     def _send(self, args: list[Argument]) -> None:
         def check(future: asyncio.Future[Any]) -> None:

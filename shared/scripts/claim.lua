@@ -1,6 +1,6 @@
 -- Takes jobs for a worker, oldest first, and renews its lease.
 -- ARGV worker, lease ms, most jobs, most bytes, source: queue | suspects | solo
--- -> {rid, payload, attempt, score, ...}; a first job is given whatever its size
+-- -> {rid, payload, attempt, score, note, ...}; a first job is given whatever its size
 pass_memory_limit()
 local worker, room, most_bytes = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local source = ({ queue = QUEUE, suspects = SUSPECTS, solo = SOLO })[ARGV[5]]
@@ -33,6 +33,7 @@ for i = 1, #ids, 2 do
     call('HSET', INF .. worker, rid, epoch .. ':' .. attempt .. ':q')
     call('HSET', OWNER, rid, worker .. '|' .. epoch .. '|' .. attempt)
     out[#out + 1] = rid; out[#out + 1] = payload; out[#out + 1] = attempt; out[#out + 1] = score
+    out[#out + 1] = call('HGET', NOTES, rid) or ''
   end
 end
 if source == QUEUE and call('ZCARD', QUEUE) > 0 then wake() end

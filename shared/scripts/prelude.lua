@@ -1,5 +1,6 @@
 -- Stands before every script: names, the server's clock and what several scripts do.
 local QUEUE, DUE, SCORES, SUSPECTS, SOLO = '{ps}:queue', '{ps}:due', '{ps}:scores', '{ps}:suspects', '{ps}:solo'
+local NOTES = '{ps}:notes'
 local JOBS, BYTES, TRIES, DEATHS, OWNER = '{ps}:jobs', '{ps}:bytes', '{ps}:tries', '{ps}:deaths', '{ps}:owner'
 local WORKERS, FRONTS, DOUBTS, REAPED = '{ps}:workers', '{ps}:fronts', '{ps}:doubts', '{ps}:reaped'
 local WAKE, NURSERY = '{ps}:wake', '{ps}:nursery'
@@ -23,7 +24,7 @@ end
 
 local function forget(rid)
   forget_payload(rid)
-  call('HDEL', TRIES, rid); call('HDEL', DEATHS, rid); call('HDEL', OWNER, rid); call('HDEL', SCORES, rid)
+  call('HDEL', TRIES, rid); call('HDEL', DEATHS, rid); call('HDEL', OWNER, rid); call('HDEL', SCORES, rid); call('HDEL', NOTES, rid)
 end
 
 local function unqueue(rid)

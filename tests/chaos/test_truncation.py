@@ -8,6 +8,12 @@ MID = ("reset", "end", "errorevent", "stall", "badjson", "badtext", "long")
 INSTEAD = ("plain", "html", "okerror", "hang")
 
 
+@pytest.fixture(autouse=True)
+async def an_account_in_good_standing(lasting_arena: Arena) -> None:
+    """A good answer between the faults: an account that only fails would be given a rest."""
+    assert (await lasting_arena.client.ask("num-n1")).exact(1)
+
+
 @pytest.mark.parametrize("after", [0, 5], ids=["before-content", "after-content"])
 @pytest.mark.parametrize("fault", MID)
 async def test_a_cut_stream_is_told(lasting_arena: Arena, fault: str, after: int) -> None:

@@ -2,6 +2,7 @@
 
 The model's name sets what happens, in parts joined by "-":
   n40 g20 t100   40 tokens, 20 ms apart, 100 ms before the first
+  b1000          1000 bytes of padding in each token
   FAULT at K     after K tokens (0: before the first content): reset, end, errorevent, stall, badjson, badtext, long,
                  e.g. "num-n40-g20-reset7"; also plain, html, okerror, status429, hang without a number;
   "poison" kills the process that asks
@@ -34,7 +35,7 @@ connections: set["Connection"] = set()
 
 def behaviour(model: str) -> dict[str, int]:
     """{"n": tokens, "g": gap ms, "t": ms before the first, <fault>: after so many tokens}."""
-    found = {"n": 10, "g": 0, "t": 0}
+    found = {"n": 10, "g": 0, "t": 0, "b": 0}
     for part in model.split("-")[1:]:
         match = _PART.fullmatch(part)
         if match:
@@ -50,10 +51,18 @@ class Connection(asyncio.Protocol):
         self.task: asyncio.Task[None] | None = None
         self.row: dict[str, float] | None = None
         self.transport: asyncio.Transport
+        self.writable = asyncio.Event()
+        self.writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         connections.add(self)
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         connections.discard(self)
@@ -131,11 +140,13 @@ class Connection(asyncio.Protocol):
         self.event(frame, {"role": "assistant", "content": ""})
         loop = asyncio.get_running_loop()
         began = loop.time()
+        padding = "x" * plan["b"]
         for index in range(plan["n"]):
             if await self.mid_fault(plan, index):
                 return
-            self.event(frame, {"content": f"{nonce}:{index} "})
+            self.event(frame, {"content": f"{nonce}:{index}{padding} "})
             row["tokens"] += 1
+            await self.writable.wait()
             await asyncio.sleep(max(0, began + (index + 1) * plan["g"] / 1000 - loop.time()))
         if await self.mid_fault(plan, plan["n"]):
             return

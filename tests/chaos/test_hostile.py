@@ -1,0 +1,92 @@
+"""Clients that do not read, read a byte a second, or open streams and go: memory stays flat, others keep their pace."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.chaos.client import request_bytes
+from tests.chaos.conftest import Arena, build_arena
+
+MIB = 1024 * 1024
+ALLOWED_MIB = 60  # mailboxes of the few clients, and what the allocator keeps
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
+    with build_arena(tmp_path_factory.mktemp("arena")) as built:
+        yield built
+
+
+def resident_mib(arena: Arena) -> float:
+    """Of all fronts and workers together."""
+    pids = [front.process.pid for front in arena.system.fronts] + [worker.pid for worker in arena.system.workers]
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * 4096 / MIB
+
+
+def open_and_stall(port: int, model: str, nonce: str) -> socket.socket:
+    """A client with a small window that sends its request and reads nothing."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", port))
+    client.sendall(request_bytes(model, stream=True, nonce=nonce))
+    return client
+
+
+async def test_clients_that_stop_reading_cost_bounded_memory(lasting: Arena) -> None:
+    """Their mailboxes fill, then their streams are cut and the upstream is let go; a normal stream keeps its pace."""
+    before = resident_mib(lasting)
+    stalled = [open_and_stall(lasting.client.ports[i % 2], "num-n200000-b2000", f"stalled{i}") for i in range(8)]
+    paced = await lasting.client.ask("num-n40-g50")
+    assert paced.exact(40)
+    assert paced.longest_gap_s < 2
+    await lasting.until(
+        "upstream let go", lambda: all(lasting.calls()[f"stalled{i}"]["hung_up"] == 1 for i in range(8)), 30
+    )
+    assert resident_mib(lasting) - before < ALLOWED_MIB
+    for client in stalled:
+        client.close()
+    assert await lasting.at_rest() == {}
+
+
+async def test_a_client_that_reads_a_byte_at_a_time_is_served(lasting: Arena) -> None:
+    """Slow is not hostile as long as the answer fits what a client may be behind."""
+    client = open_and_stall(lasting.client.ports[0], "num-n20-g1", "sipping")
+    client.settimeout(20)
+    received = b""
+    while not received.endswith(b"0\r\n\r\n"):
+        byte = await asyncio.to_thread(client.recv, 1)
+        assert byte, "cut off"
+        received += byte
+    client.close()
+    assert b"data: [DONE]" in received
+
+
+async def test_five_hundred_that_open_and_go_leave_nothing(lasting: Arena) -> None:
+    before = resident_mib(lasting)
+    asked = [lasting.client.ask("num-n1000-g100", hang_up_after=1, limit_s=60) for _ in range(500)]
+    await asyncio.gather(*asked)
+    assert await lasting.at_rest() == {}
+    assert resident_mib(lasting) - before < ALLOWED_MIB
+
+
+async def test_a_front_cut_off_for_its_output_buffer_recovers(lasting: Arena) -> None:
+    """Redis drops a subscriber that is behind; the front resubscribes and every stream is exact by replay."""
+    client = redis.Redis.from_url(lasting.redis.url)
+    client.config_set("client-output-buffer-limit", "pubsub 64kb 32kb 1")
+    asked = asyncio.create_task(lasting.client.many(40, "num-n2000-b1000", limit_s=60))
+    try:
+        await lasting.until_called(1)
+        lasting.system.fronts[0].process.freeze()
+        await asyncio.sleep(2)
+        lasting.system.fronts[0].process.thaw()
+        results = await asked
+    finally:
+        client.config_set("client-output-buffer-limit", "pubsub 32mb 8mb 60")
+        client.close()
+    assert [result for result in results if not result.exact(2000)] == []
+    assert await lasting.at_rest() == {}
