@@ -1,6 +1,7 @@
 """Anthropic's answers, whole and streamed, as chat completions.
 
-`thinking_blocks` beside `reasoning_content` are the signed blocks that must come back with the results of tools. A
+`thinking_blocks` beside `reasoning_content` are the signed blocks that must come back with the results of tools, each
+with the model that it belongs to. A
 refusal's explanation is OpenAI's `refusal`. What the API does in its own house (server tools, citations) is left out.
 
 Source: Message and RawMessageStreamEvent of the anthropic package 2.11. New kinds of events and blocks may come at any
@@ -39,7 +40,7 @@ def parse_message(chat: ChatCall, body: bytes) -> JsonObject:
     if not data.get("stop_reason"):
         raise UpstreamError(Fault.UPSTREAM_FAULT, "Anthropic's answer has no stop reason: it was cut off.")
     try:
-        choice = {"index": 0, "message": _message(data), "finish_reason": _reason(data["stop_reason"])}
+        choice = {"index": 0, "message": _message(data, chat.model), "finish_reason": _reason(data["stop_reason"])}
     except (KeyError, TypeError):
         raise UpstreamError(Fault.UPSTREAM_FAULT, "Anthropic's answer has a content block that is not valid.") from None
     completion: JsonObject = {
@@ -56,7 +57,7 @@ def parse_message(chat: ChatCall, body: bytes) -> JsonObject:
     return completion
 
 
-def _message(data: Mapping[str, Any]) -> JsonObject:
+def _message(data: Mapping[str, Any], model: str) -> JsonObject:
     blocks = data["content"]
     texts = [block["text"] for block in blocks if block["type"] == "text"]
     thoughts = [block["thinking"] for block in blocks if block["type"] == "thinking" and block["thinking"]]
@@ -64,7 +65,7 @@ def _message(data: Mapping[str, Any]) -> JsonObject:
     message: JsonObject = {"role": "assistant", "content": "".join(texts) or (None if calls or not texts else "")}
     if thoughts:
         message["reasoning_content"] = "".join(thoughts)
-    signed = [block for block in blocks if block["type"] in {"thinking", "redacted_thinking"}]
+    signed = [{**block, "model": model} for block in blocks if block["type"] in {"thinking", "redacted_thinking"}]
     if signed:
         message["thinking_blocks"] = signed
     if calls:
@@ -100,6 +101,7 @@ class MessageMapper:
 
     def __init__(self, chat: ChatCall) -> None:
         self.ended = False
+        self._model = chat.model
         self._chunks = ChunkWriter(chat)
         self._blocks: dict[int, _Block] = {}
         self._calls = 0
@@ -160,7 +162,7 @@ class MessageMapper:
         if kind == "thinking" and start.get("thinking"):
             return self._think(block, start["thinking"])
         if kind == "redacted_thinking":
-            return (self._chunks.delta(thinking_blocks=[dict(start)]),)
+            return (self._chunks.delta(thinking_blocks=[{**start, "model": self._model}]),)
         return ()
 
     def _delta(self, block: "_Block", delta: Mapping[str, Any]) -> Sequence[Chunk]:
@@ -187,7 +189,8 @@ class MessageMapper:
         if block.kind == "tool_use" and not block.said:
             return (self._chunks.delta(tool_calls=[{"index": block.call, "function": {"arguments": "{}"}}]),)
         if block.kind == "thinking":
-            thinking = {"type": "thinking", "thinking": "".join(block.thoughts), "signature": block.signature}
+            text = "".join(block.thoughts)
+            thinking = {"type": "thinking", "thinking": text, "signature": block.signature, "model": self._model}
             return (self._chunks.delta(thinking_blocks=[thinking]),)
         return ()
 

@@ -6,8 +6,9 @@ the text, as there is no field for it. The `detail` of an image has no counterpa
 
 Thinking: an answer's thinking blocks, signed, are given as the member `thinking_blocks` beside `reasoning_content`; a
 client that sends its messages back whole returns them, and then they come first in their turn, unchanged, as the API
-demands. Unsigned reasoning cannot be sent. `cache_control` of a part, a message or a tool call is passed on; OpenAI's
-own `prompt_cache_breakpoint` means the same.
+demands. They are of use to the model that made them alone, whose name they carry on the way; unsigned reasoning cannot
+be sent. `cache_control` of a part, a message or a tool call is passed on; OpenAI's own `prompt_cache_breakpoint` means
+the same.
 
 Source: MessageParam and ContentBlockParam of the anthropic package 2.11; platform.claude.com, "Handle tool calls",
 "Preserving thinking blocks".
@@ -15,7 +16,7 @@ Source: MessageParam and ContentBlockParam of the anthropic package 2.11; platfo
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shared.errors import InvalidRequest
@@ -36,6 +37,7 @@ class Dialogue:
 
     def __init__(self, chat: ChatCall) -> None:
         self._drop = chat.settings.drop_params
+        self._model = chat.model
         self._system: list[JsonObject] = []
         self._function_id = ""
         self.turns: list[JsonObject] = []
@@ -119,7 +121,7 @@ class Dialogue:
 
     def _said(self, message: Mapping[str, Any], path: str) -> list[JsonObject]:
         thoughts = message.get("thinking_blocks")
-        blocks = [block for block in thoughts if _is_thinking(block)] if isinstance(thoughts, list) else []
+        blocks = [*_thoughts(thoughts, self._model)] if isinstance(thoughts, list) else []
         blocks += self._blocks(message, path)
         if message.get("refusal"):
             blocks.append({"type": "text", "text": message["refusal"]})
@@ -146,11 +148,15 @@ def cache_control(breakpoint_: Mapping[str, Any]) -> JsonObject:
     return {"type": "ephemeral", "ttl": "1h"} if breakpoint_.get("ttl") else {"type": "ephemeral"}
 
 
-def _is_thinking(block: Any) -> bool:
-    match block:
-        case {"type": "thinking", "thinking": str(), "signature": str()} | {"type": "redacted_thinking", "data": str()}:
-            return True
-    return False
+def _thoughts(blocks: list[Any], model: str) -> Iterator[JsonObject]:
+    for block in blocks:
+        match block:
+            case {"model": maker} if maker != model:
+                continue
+            case {"type": "thinking", "thinking": str(text), "signature": str(signature)}:
+                yield {"type": "thinking", "thinking": text, "signature": signature}
+            case {"type": "redacted_thinking", "data": str(data)}:
+                yield {"type": "redacted_thinking", "data": data}
 
 
 def _with_cache(block: JsonObject, source: Mapping[str, Any]) -> JsonObject:

@@ -73,7 +73,7 @@ def build_body(chat: ChatCall) -> JsonObject:
     box = read_tools(wanted, UPSTREAM, drop=drop)
     _set_thinking(body, wanted, chat, lost=dialogue.thought_lost)
     _set_sampling(body, wanted, chat)
-    _set_tools(body, box, dialogue, drop=drop)
+    _set_tools(body, box, dialogue, chat)
     system = _set_format(body, wanted.get("response_format"), system, drop=drop)
     if system:
         body["system"] = system
@@ -114,8 +114,8 @@ def _set_thinking(body: JsonObject, wanted: Mapping[str, Any], chat: ChatCall, *
         if effort and effort != "none":
             body["output_config"] = {"effort": _level(effort, model, drop=chat.settings.drop_params)}
     elif effort == "none":
-        if model.switches_off:
-            body["thinking"] = {"type": "disabled"}
+        if model.off:
+            body["thinking"] = {"type": model.off}
         elif not chat.settings.drop_params:
             raise refusal("reasoning_effort", UPSTREAM, f"{chat.model} always thinks")
     elif effort and model.adaptive:
@@ -179,7 +179,8 @@ def _set_sampling(body: JsonObject, wanted: Mapping[str, Any], chat: ChatCall) -
             raise refusal(name, UPSTREAM, why)
 
 
-def _set_tools(body: JsonObject, box: Toolbox, dialogue: Dialogue, *, drop: bool) -> None:
+def _set_tools(body: JsonObject, box: Toolbox, dialogue: Dialogue, chat: ChatCall) -> None:
+    drop = chat.settings.drop_params
     tools = [_declare(tool, drop=drop) for tool in box.tools]
     choice: JsonObject = {"type": _CHOICES[box.mode]} if box.mode else {}
     if box.only:
@@ -191,10 +192,13 @@ def _set_tools(body: JsonObject, box: Toolbox, dialogue: Dialogue, *, drop: bool
     if not tools:
         return
     body["tools"] = tools
-    if choice.get("type") in {"any", "tool"} and body.get("thinking", {}).get("type") == "enabled":
-        if not drop:
-            raise refusal("tool_choice", UPSTREAM, "a model that thinks within a budget cannot be made to call a tool")
-        choice = {}
+    if choice.get("type") in {"any", "tool"}:
+        budgeted = body.get("thinking", {}).get("type") == "enabled"
+        if budgeted or not traits(chat.model).forces_tools:
+            if not drop:
+                why = "while it thinks within a budget" if budgeted else "at all"
+                raise refusal("tool_choice", UPSTREAM, f"{chat.model} cannot be made to call a tool {why}")
+            choice = {}
     if not box.parallel and choice.get("type") != "none":
         choice = {"type": "auto", **choice, "disable_parallel_tool_use": True}
     if choice:

@@ -31,7 +31,7 @@ def thinking_config(model: str, effort: str, *, drop: bool) -> JsonObject | None
     Raises InvalidRequest for a level that the model lacks; with `drop` the nearest is taken.
     """
     if "gemma" in model or _version(model) < (2, 5):
-        if drop:
+        if drop or effort == "none":
             return None
         raise refusal("reasoning_effort", UPSTREAM, f"{model} does not think")
     if _version(model) >= (3, 0):
@@ -42,7 +42,7 @@ def thinking_config(model: str, effort: str, *, drop: bool) -> JsonObject | None
 def _version(model: str) -> tuple[int, int]:
     """Names without a version ("gemini-flash-latest") follow the newest."""
     found = _VERSION.search(model)
-    return (int(found[1]), int(found[2] or 0)) if found else (3, 5)
+    return (int(found[1]), int(found[2] or 0)) if found else (3, 8)
 
 
 def _budget(model: str, effort: str, *, drop: bool) -> JsonObject:
@@ -64,6 +64,8 @@ def _level(model: str, effort: str, *, drop: bool) -> JsonObject:
     levels: tuple[str, ...] = _LEVELS
     if "pro" in model:
         levels = ("low", "high") if _version(model) == (3, 0) else _LEVELS[1:]
+    elif "lite" not in model and _version(model) >= (3, 7):
+        levels = _LEVELS[1:]
     if effort == "minimal" or (effort == "none" and drop):
         level = levels[0]
     elif effort == "max" or (drop and effort not in levels):
