@@ -14,11 +14,11 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from worker.faults import Fault, UpstreamError
-from worker.providers.contract import UpstreamRequest, UpstreamResponse
+from worker.providers.contract import USER_AGENT, UpstreamRequest, UpstreamResponse
 
 _MOST_ERROR_BYTES = 256 * 1024
 _KEPT_ALIVE_S = 30.0
-_OURS = (("accept-encoding", "identity"), ("user-agent", "penstock"))
+_OURS = (("accept-encoding", "identity"), ("user-agent", USER_AGENT))
 
 
 class UpstreamBody:
