@@ -13,6 +13,7 @@ import httpx
 import openai
 import pytest
 
+from tests.clients.dialects import MODELS
 from tests.servers import ROOT, Logged, Process, Ready, RedisServer, free_port, wait_until
 from tests.system import CLIENT_KEY, ECHO, System
 
@@ -66,8 +67,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
     port = free_port()
     server = RedisServer(folder)
-    upstream = Process([sys.executable, "-m", "tests.chaos.upstream", str(port)], ROOT, "upstream", log_folder=folder)
-    wait_until("upstream", Logged(upstream, "upstream ready"), upstream)
+    upstream = _begin_upstream("tests.chaos.upstream", port, folder)
+    dialects_port = free_port()
+    dialects = _begin_upstream("tests.clients.dialects", dialects_port, folder)
     numbers = {
         "name": "num",
         "type": "openai-compatible",
@@ -78,7 +80,11 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     narrow = {**numbers, "name": "narrow", "models": ["num-n1"], "limits": {"rpm": 1}}
     keys = [{"name": "test", "key": CLIENT_KEY}, {"name": "limited", "key": LIMITED_KEY, "models": ["echo"]}]
     impatient = {"targets": [{"model": "narrow/num-n1"}], "queue_wait_s": 0.2}
-    config = {"providers": [ECHO, numbers, narrow], "keys": keys, "models": {"impatient": impatient}}
+    config = {
+        "providers": [ECHO, numbers, narrow, *_dialects(f"http://127.0.0.1:{dialects_port}")],
+        "keys": keys,
+        "models": {"impatient": impatient},
+    }
     system = System(folder, config, server)
     try:
         made = Gateway(system.start(), port)
@@ -87,7 +93,33 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     finally:
         system.close()
         upstream.close()
+        dialects.close()
         server.close()
+
+
+def _begin_upstream(module: str, port: int, folder: Path) -> Process:
+    upstream = Process([sys.executable, "-m", module, str(port)], ROOT, module, log_folder=folder)
+    wait_until(module, Logged(upstream, "upstream ready"), upstream)
+    return upstream
+
+
+def _dialects(url: str) -> list[dict[str, Any]]:
+    """One provider of each type that tests.clients.dialects speaks.
+
+    LlamaIndex always sends `temperature` and `parallel_tool_calls`, which not every upstream knows: hence drop_params.
+    """
+    urls = {"openai-compatible": f"{url}/openai/v1", "anthropic": f"{url}/v1", "gemini": f"{url}/v1beta"}
+    return [
+        {
+            "name": f"speaks-{kind}",
+            "type": kind,
+            "base_url": urls[kind],
+            "models": [model],
+            "drop_params": True,
+            "credentials": [{"name": "one", "api_key": "test-key-0123456789"}],
+        }
+        for kind, model in MODELS.items()
+    ]
 
 
 def _folder(name: str, *inputs: Path) -> Path:

@@ -1,4 +1,4 @@
-"""One call through LangChain or LlamaIndex, named by the first argument; prints what came of it as JSON.
+"""One call through LangChain or LlamaIndex, by the function that the first argument names; prints its result as JSON.
 
 Runs in an environment of its own, of which this project's packages know nothing.
 """
@@ -41,18 +41,18 @@ def langchain_stream() -> Any:
     return {"parts": [part.content for part in langchain().stream(SAID)]}
 
 
-def langchain_tool() -> Any:
+def langchain_tool(model: str) -> Any:
     messages = importlib.import_module("langchain_core.messages")
     tool = importlib.import_module("langchain_core.tools").tool(note)
-    model = langchain("echo-tool").bind_tools([tool])
+    chat = langchain(model).bind_tools([tool])
     asked: list[Any] = [messages.HumanMessage(SAID)]
-    call = model.invoke(asked)
+    call = chat.invoke(asked)
     asked += [call, tool.invoke(call.tool_calls[0])]
-    return {"call": call.tool_calls[0]["args"], "content": model.invoke(asked).content}
+    return {"call": call.tool_calls[0]["args"], "content": chat.invoke(asked).content}
 
 
-def langchain_structured() -> Any:
-    return langchain("echo-tool").with_structured_output(Note, method="function_calling").invoke(SAID).model_dump()
+def langchain_structured(model: str) -> Any:
+    return langchain(model).with_structured_output(Note, method="json_schema").invoke(SAID).model_dump()
 
 
 def llama(model: str = "echo") -> Any:
@@ -75,15 +75,22 @@ def llama_stream() -> Any:
     return {"parts": [part.delta for part in llama().stream_chat(_asked())]}
 
 
-def llama_tool() -> Any:
+def llama_tool(model: str) -> Any:
+    types = importlib.import_module("llama_index.core.llms")
     tool = importlib.import_module("llama_index.core.tools").FunctionTool.from_defaults(note)
-    answer = llama("echo-tool").predict_and_call([tool], SAID)
-    return {"content": str(answer)}
+    chat, asked = llama(model), _asked()
+    first = chat.chat_with_tools([tool], chat_history=asked)
+    (call,) = chat.get_tool_calls_from_response(first)
+    result = types.ChatMessage(
+        role="tool", content=str(tool(**call.tool_kwargs)), additional_kwargs={"tool_call_id": call.tool_id}
+    )
+    second = chat.chat_with_tools([tool], chat_history=[*asked, first.message, result])
+    return {"call": call.tool_kwargs, "content": second.message.content}
 
 
-def llama_structured() -> Any:
+def llama_structured(model: str) -> Any:
     prompt = importlib.import_module("llama_index.core.prompts").PromptTemplate("{said}")
-    return llama("echo-tool").structured_predict(Note, prompt, said=SAID).model_dump()
+    return llama(model).structured_predict(Note, prompt, said=SAID).model_dump()
 
 
-sys.stdout.write(json.dumps(globals()[sys.argv[1]]()))
+sys.stdout.write(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))
