@@ -148,9 +148,15 @@ class Relay:
         if verdict is not Verdict.TAKEN:
             self._act(verdict, pending, sender, epoch, attempt)
         if pending.overflowing:
-            pending.fail(GatewayError("The client read its answer too slowly.", code="client_too_slow"))
+            self._give_up(pending)
         if pending.received_bytes > _ACKNOWLEDGE_BYTES:
             self._acknowledge(pending)
+
+    def _give_up(self, pending: Pending) -> None:
+        """Its client does not read: what it was not sent is dropped, and the upstream let go."""
+        pending.inbox.ready.clear()
+        pending.fail(GatewayError("The client read its answer too slowly.", code="client_too_slow"))
+        self.finish(pending, complete=False)
 
     def _on_beacon(self, sender: str, number: int, epoch: int, attempt: int, next_sequence: int) -> None:
         pending = self.pending.get(number)
