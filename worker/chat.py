@@ -21,6 +21,7 @@ from worker.routing.route import Destination, Route
 from worker.sending import Sender
 from worker.state import WorkerState
 
+_ELSEWHERE_S: Final = 0.2
 _WAIT_HERE_S: Final = 0.05
 """A shorter wait is not worth a way through Redis."""
 
@@ -72,7 +73,12 @@ class _Chat:
         envelope = self._job.envelope
         if envelope.sealed_key and self._state.config.passthrough is not None:
             return self._routes.direct(self._state.config.passthrough.provider, envelope.model)
-        return self._routes.resolve(envelope.model)
+        try:
+            return self._routes.resolve(envelope.model)
+        except NotFound:
+            if self._state.is_outdated:  # another worker has the configuration that fronts use
+                raise Park(_ELSEWHERE_S) from None
+            raise
 
     def _fallback(self, names: deque[str]) -> Route | None:
         while names:

@@ -49,7 +49,7 @@ class Choice:
         return [(stage, destinations) for stage, destinations in left if destinations]
 
     async def take(self) -> tuple[Destination, Lease | None]:
-        """The first stage that has room gives it; when none has, the first one waits. Raises NoLease, BusDown."""
+        """The first stage that has room gives it; when none has, the first one waits. Raises NoLease."""
         stages = self.stages
         for stage, destinations in stages if len(stages) > 1 else ():
             try:
@@ -61,7 +61,7 @@ class Choice:
     async def lease(
         self, stage: Stage, destinations: Sequence[Destination], *, waits: bool
     ) -> tuple[Destination, Lease | None]:
-        """Raises NoLease, BusDown."""
+        """Raises NoLease."""
         if len(destinations) == 1 and isinstance(destinations[0].provider.kind, LocalProvider):
             return destinations[0], None
         order = _ordered(stage, destinations)

@@ -12,8 +12,9 @@ from worker.accounts.renewal import is_renewable
 from worker.answer import UpstreamAnswer
 from worker.attempt import Attempt
 from worker.config.schema import CredentialConfig, ProviderConfig
+from worker.faults import Fault, UpstreamError
 from worker.job import Job
-from worker.providers.contract import ChatCall, Credential, JsonObject, Settings
+from worker.providers.contract import ChatCall, Credential, JsonObject, LocalProvider, Settings
 from worker.routing.fields import FieldRules, rules_of
 from worker.routing.route import Destination
 from worker.secrets import SealBroken
@@ -87,11 +88,12 @@ class Sender:
         provider = destination.provider
         if self._job.envelope.sealed_key:
             return self._callers_own(provider)
-        if lease is None:
-            return Credential("none", {})
         account = _account(provider, lease)
+        if account is None and isinstance(provider.kind, LocalProvider):
+            return Credential("local", {})
         if account is None:
-            return Credential(lease.credential, {})
+            text = "The account is of another configuration than this worker's."
+            raise UpstreamError(Fault.PERMISSION_DENIED, text, sent=False)
         return await self._state.dispatch.renewal.credential_of(provider, account)
 
     def _callers_own(self, provider: ProviderConfig) -> Credential:

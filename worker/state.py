@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import structlog
 
 from shared.bus import Bus, BusDown, CommandRefused
-from worker.catalogue import CataloguePublisher, make_offer
+from worker.catalogue import CataloguePublisher, Standing, make_offer
 from worker.config.loading import Loaded
 from worker.config.problems import ConfigError
 from worker.config.schema import Config
@@ -42,6 +42,11 @@ class WorkerState:
         )
         self._catalogue = CataloguePublisher(bus, metrics.stands)
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether fronts use a newer configuration than this worker has."""
+        return self._catalogue.standing is Standing.OUTDATED
 
     async def open(self) -> None:
         """Once the bus is up. Raises SecretsError if living workers have another secret."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shared.bus import Argument, Bus, BusDown, CommandRefused, Script
+from shared.bus import Argument, Bus, BusDown, Script
 from worker.accounts.learning import Lesson
 from worker.accounts.pools import Pool
 from worker.accounts.scripts import AccountScripts
@@ -16,6 +16,8 @@ LEASE_MS: Final = 6000
 RENEW_EVERY_S: Final = 1.5
 _NO_LESSON: Final = Lesson()
 _MOST_UNSENT: Final = 10_000
+_NOTHING_HELD: Final = 2
+_AWAY_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Accounts:
         self._count = 0
         self._pools: Mapping[str, Pool] = {}
         self._seen: set[str] = set()
+        self._lines: set[tuple[str, str]] = set()
         self._held: dict[str, Lease] = {}
         self._unsent: list[tuple[Script, list[Argument]]] = []
         bus.add_scripts(*scripts.all())
@@ -95,7 +98,15 @@ class Accounts:
         self._pools = {**self._pools, **pools}  # a request that began with an older configuration may still ask
 
     async def lease(self, ask: Ask) -> Lease | Delay:
-        """Raises BusDown, and CommandRefused when Redis has no memory left."""
+        """Waits while Redis is away: what was leased just before, and not heard of, ends by itself."""
+        while True:
+            try:
+                return await self._ask(ask)
+            except BusDown:
+                await asyncio.sleep(_AWAY_S)
+                await self._bus.up.wait()
+
+    async def _ask(self, ask: Ask) -> Lease | Delay:
         self._count += 1
         lease_id = f"{self._worker}.{self._count}"
         args = self._arguments(ask, lease_id)
@@ -106,6 +117,9 @@ class Accounts:
         if reply[0] == b"leased":
             return self._granted(reply, ask.candidates, lease_id, ask.tokens)
         kind, number, wait_ms, why = reply
+        if kind == b"wait":
+            candidate = ask.candidates[number]
+            self._lines.add((candidate.pool, candidate.credential))
         return Delay(kind.decode(), number, wait_ms / 1000, why.decode())
 
     def settle(
@@ -151,11 +165,15 @@ class Accounts:
         unsent, self._unsent = self._unsent, []
         for script, args in unsent:
             self._post(script, args)
-        held: list[Argument] = [LEASE_MS]
+        lines = list(self._lines)
+        held: list[Argument] = [LEASE_MS, len(lines)]
+        for line in lines:
+            held += line
         for lease in self._held.values():
             held += (lease.pool, lease.credential, lease.id)
-        if len(held) > 1:
-            await self._bus.run(self._scripts.renew, args=held)
+        if len(held) > _NOTHING_HELD:
+            waiting = await self._bus.run(self._scripts.renew, args=held)
+            self._lines.difference_update(line for line, waits in zip(lines, waiting, strict=True) if not waits)
 
     def _arguments(self, ask: Ask, lease_id: str) -> list[Argument]:
         left_out = "".join(f" {pool}/{name} " for pool, name in ask.left_out)
@@ -211,7 +229,7 @@ class Accounts:
 
     def _post(self, script: Script, args: list[Argument]) -> None:
         def check(future: asyncio.Future[Any]) -> None:
-            if not future.cancelled() and isinstance(future.exception(), BusDown | CommandRefused):
+            if not future.cancelled() and isinstance(future.exception(), BusDown):
                 self._keep(script, args)
 
         try:

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from shared.bus import Argument
 from worker.config.provider import CredentialConfig, Limits, ProviderConfig
 from worker.config.route import Strategy
+from worker.providers.contract import LocalProvider
 
+LOCAL = CredentialConfig(name="local")
+"""The account of a provider without an upstream, so that it can take turns with others."""
 SMOOTH_FROM_RPM = 50
 """Below it a burst of 4 % is less than two requests, and lateness would be lost: a sliding window counts instead."""
 
@@ -47,6 +50,8 @@ def _build(provider: ProviderConfig, strategy: Strategy, generation: int, secret
     rows: list[Argument] = []
     for credential in provider.credentials:
         rows += _row(provider, credential, secret)
+    if isinstance(provider.kind, LocalProvider):
+        rows += _row(provider, LOCAL, secret)
     limits = [limits_of(provider, credential) for credential in provider.credentials if not credential.disabled]
     requests = [limit.rpm and pace_of(limit.rpm) for limit in limits]
     order = Strategy.WEIGHTED if strategy is Strategy.RACE else strategy

@@ -25,7 +25,7 @@ def provider(name: str = "p", weights: str = "2 1", secret: str = "k", **limits:
         )
         for i, weight in enumerate(weights.split())
     )
-    return ProviderConfig.model_construct(name=name, type="echo", credentials=credentials, disabled=False)
+    return ProviderConfig.model_construct(name=name, type="openai", credentials=credentials, disabled=False)
 
 
 class Bench:

@@ -97,11 +97,11 @@ async def test_left_out_credentials_are_not_asked_again(bench: Bench) -> None:
 
 @pytest.mark.parametrize("rpm", [1, 2, 7, 49, 50, 300])
 async def test_no_minute_holds_more_than_the_limit_and_demand_gets_95_percent(bench: Bench, rpm: int) -> None:
-    """Eight workers ask all the time for five minutes of the test's clock."""
+    """Eight workers ask all the time for three minutes of the test's clock."""
     workers = [await bench.worker(provider(weights="1", rpm=rpm)) for _ in range(8)]
-    step_ms = max(20.0, 60_000 / rpm / 10)
+    step_ms = max(20.0, 60_000 / rpm / 4)
     granted: list[float] = []
-    for _ in range(int(300_000 / step_ms)):
+    for _ in range(int(180_000 / step_ms)):
         found = await asyncio.gather(*(worker.lease(Ask(ANY, tokens=0)) for worker in workers))
         granted += [bench.now_ms] * sum(isinstance(one, Lease) for one in found)
         await bench.advance(step_ms)
@@ -111,4 +111,4 @@ async def test_no_minute_holds_more_than_the_limit_and_demand_gets_95_percent(be
         while window[0] < at - 60_000:
             window.popleft()
         assert len(window) <= rpm
-    assert len(granted) >= 0.95 * 5 * rpm
+    assert len(granted) >= 0.95 * 3 * rpm

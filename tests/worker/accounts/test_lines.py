@@ -148,3 +148,15 @@ async def test_settled_tokens_let_the_next_one_in(bench: Bench) -> None:
     found = await accounts.lease(Ask(ANY, tokens=51))
     assert isinstance(found, Delay)
     assert isinstance(await accounts.lease(Ask(ANY, tokens=50)), Lease)
+
+
+async def test_a_line_that_everybody_left_is_gone_with_the_next_heartbeat(bench: Bench) -> None:
+    accounts = await bench.worker(provider(weights="1", rpm=60))
+    waiters = Waiters(bench, accounts)
+    for number in range(5):
+        await waiters.ask(number)
+    for number in range(5):
+        await waiters.leave(number)
+    assert await bench.bus.command("EXISTS", "{ps}:line:p") == 1
+    await accounts.renew()
+    assert await bench.bus.command("EXISTS", "{ps}:line:p") == 0

@@ -230,3 +230,16 @@ async def test_an_unknown_limit_is_learned_when_it_is_met_and_tried_again_later(
     learned = (await view(bench, accounts)).learned_rpm
     assert learned is not None
     assert 15 <= learned <= 25
+
+
+async def test_at_redis_memory_limit_leases_go_on(bench: Bench) -> None:
+    accounts = await bench.worker(provider(weights="1", tpm=300, concurrency=3))
+    lease = await take(accounts)
+    await bench.bus.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    await bench.bus.command("CONFIG", "SET", "maxmemory", "1")
+    try:
+        accounts.settle(lease, well=True)
+        await take(accounts)
+        assert (await view(bench, accounts)).busy == 1
+    finally:
+        await bench.bus.command("CONFIG", "SET", "maxmemory", "0")

@@ -190,7 +190,8 @@ end
 -- Who may not use every credential waits beside the line: at its head it would hold up those who may.
 if waits and rid ~= '' and left_out == '' then
   call('ZADD', line_of(best.pool, best.pin), ARGV[2], rid)
-  call('EXPIRE', line_of(best.pool, best.pin), 3600)
+  local left_ms = math.ceil(deadline - now) + 1000
+  if call('PTTL', line_of(best.pool, best.pin)) < left_ms then call('PEXPIRE', line_of(best.pool, best.pin), left_ms) end
   if best.before == 0 and (best_why == 'tpm' or best_why == 'tpd') then call('HSET', POOL .. best.pool, 'head', rid, 'head_ms', best_at) end
 end
 local verdict = waits and 'wait' or best_at >= NEVER and 'none' or 'late'
