@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+import structlog
 import uvloop
 
 from api.app import create_app
@@ -15,6 +16,11 @@ from shared.metrics_server import FRONT_PORT, MetricsError, start_metrics_server
 from shared.telemetry import LogLevelError, configure_logging
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+_log = structlog.get_logger()
+
+
+class ListenError(Exception):
+    """The address cannot be had; the message names the options."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         configure_logging(options.log_level, service="api")
         uvloop.run(_serve(settings))
-    except (LogLevelError, MetricsError) as error:
+    except (ListenError, LogLevelError, MetricsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
@@ -52,7 +58,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 async def _serve(settings: ApiSettings) -> None:
     state = FrontState(settings)
     start_metrics_server(state.registry, os.environ, default_port=FRONT_PORT)
-    await Server(create_app(state), state).serve()
+    _log.info("front starts", front=state.relay.front, host=settings.host, port=settings.port)
+    try:
+        await Server(create_app(state), state).serve()
+    except SystemExit:  # uvicorn's way to say that it cannot listen
+        where = f"socket {settings.fd}" if settings.fd is not None else f"{settings.host}:{settings.port}"
+        raise ListenError(f"cannot listen on {where}; --host and --port choose another address") from None
 
 
 if __name__ == "__main__":

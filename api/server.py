@@ -4,6 +4,7 @@ import asyncio
 import resource
 from types import FrameType
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -11,6 +12,7 @@ from api.protocol import Protocol
 from api.state import FrontState
 from shared.errors import Unavailable
 
+_log = structlog.get_logger()
 _KEPT_ALIVE_S = 75  # longer than nginx keeps its side, so that the side that sends is the one that closes
 
 
@@ -52,6 +54,7 @@ class Server(uvicorn.Server):
 
     def _begin_closing(self) -> None:
         settings = self._state.settings
+        _log.info("draining", running=len(self._state.relay.pending))
         self._loop.call_later(settings.closing_s, self._stop_listening)
         self._loop.call_later(settings.drain_s, self._end_streams)
 

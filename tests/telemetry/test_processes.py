@@ -97,6 +97,19 @@ def test_metrics_of_both_kinds_of_process(observed: Observed) -> None:
     assert front["penstock_frames_received_total", ()] == worker["penstock_frames_sent_total", ()]
 
 
+def test_a_front_tells_of_its_life(observed: Observed) -> None:
+    observed.system.close()
+    (starts,) = observed.lines("front starts")
+    assert starts["server.port"] == observed.system.fronts[0].port
+    assert [line["running"] for line in observed.lines("draining")] == [0, 0], "of the front and of the worker"
+
+
+def test_a_front_whose_port_is_taken_names_the_option(observed: Observed) -> None:
+    second = observed.system.begin_front(port=observed.system.fronts[0].port)
+    assert second.process.popen.wait(20) == 2
+    assert "--host and --port choose another address" in second.process.log()
+
+
 def test_each_request_is_one_line_with_what_is_known_of_it(observed: Observed) -> None:
     observed.ask("num-n3", stream=True)
     observed.ask("nothing")
