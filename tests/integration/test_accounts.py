@@ -3,17 +3,18 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from aiohttp import web
 
 from tests.servers import RedisServer, free_port
 from tests.system import CLIENT_KEY, System
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
@@ -62,6 +63,12 @@ class Counting:
         whole = {"id": "c", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
         return web.json_response(whole | {"usage": USAGE})
 
+    def forget(self) -> None:
+        self.seen.clear()
+        self.plan.clear()
+        self.pause_s.clear()
+        self.most_running = self.hung_up = 0
+
     def keys(self) -> list[str]:
         return [key for key, _ in self.seen]
 
@@ -73,28 +80,15 @@ def error(status: int, code: str, **headers: str) -> tuple[int, dict[str, Any], 
     return status, {"error": {"message": "no", "type": "t", "param": None, "code": code}}, headers
 
 
-@pytest.fixture
-async def upstream() -> AsyncIterator[Counting]:
-    upstream = Counting()
-    await upstream.start()
-    yield upstream
-    await upstream.close()
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder)
-    yield server
-    server.close()
-
-
 class Gateway:
-    def __init__(self, system: System) -> None:
-        self._client = httpx.AsyncClient(base_url=system.url, timeout=30, limits=httpx.Limits(max_connections=None))
+    """One front and two workers; the client of their tests."""
 
-    async def ask(self, model: str = "m", text: str = "hi", key: str = CLIENT_KEY, **body: Any) -> httpx.Response:
+    def __init__(self, system: System, upstream: Counting) -> None:
+        self.system = system
+        self.upstream = upstream
+        self._client = httpx.AsyncClient(base_url=system.url, timeout=60, limits=httpx.Limits(max_connections=None))
+
+    async def ask(self, model: str, text: str = "hi", key: str = CLIENT_KEY, **body: Any) -> httpx.Response:
         asked = {"model": model, "messages": [{"role": "user", "content": text}], **body}
         return await self._client.post("/v1/chat/completions", json=asked, headers={"authorization": f"Bearer {key}"})
 
@@ -102,119 +96,137 @@ class Gateway:
         await self._client.aclose()
 
 
-Start = Any
+def entry(name: str, port: int, *accounts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A provider of one model that is called like it, and `-other`; its keys are `<name>-a`, `<name>-b`."""
+    named = [{"name": x, "api_key": f"{name}-{x}", **account} for x, account in zip("ab", accounts, strict=False)]
+    base_url = f"http://127.0.0.1:{port}/v1"
+    common = {"name": name, "type": "openai-compatible", "base_url": base_url, "models": [name, f"{name}-other"]}
+    return {**common, "credentials": named, **more}
+
+
+def configuration(port: int) -> dict[str, Any]:
+    providers = [
+        entry("turns", port, {"weight": 2}, {"weight": 1}),
+        entry("failing", port, {}, {}),
+        entry("limited", port, {}),
+        entry("rejected", port, {}, {}),
+        entry("dead", port, {}),
+        entry("wrong", port, {}, {}),
+        entry("long", port, {}, {}),
+        entry("racing", port, {}, {}),
+        entry("places", port, {"limits": {"concurrency": 2}}),
+        entry("rate", port, {"limits": {"rpm": 900}}),
+        entry("slow", port, {"limits": {"rpm": 60}}),
+        entry("shaped", port, {}, overrides={"temperature": 0.8}, drop_params=["seed"]),
+        entry("pinned", port, {"prefix": "first"}, {"prefix": "second"}),
+        entry("loyal", port, {}, {}),
+        entry("own", port),
+    ]
+    models = {
+        "long-route": {"targets": ["long/long"], "fallbacks": ["long/long-other"]},
+        "fast": {"strategy": "race", "race_delay_s": 0.1, "targets": ["racing", "racing-other"]},
+        "impatient": {"targets": ["slow"], "queue_wait_s": 2},
+        "talk": {"targets": ["loyal"], "affinity": {"prefix_messages": 1}},
+    }
+    return {"providers": providers, "models": models, "passthrough": {"provider": "own"}}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    upstream = Counting()
+    await upstream.start()
+    redis = RedisServer(tmp_path_factory.mktemp("redis"))
+    system = System(tmp_path_factory.mktemp("accounts"), configuration(upstream.port), redis)
+    try:
+        await asyncio.to_thread(system.start, workers=2)
+        gateway = Gateway(system, upstream)
+        yield gateway
+        await gateway.close()
+    finally:
+        await asyncio.to_thread(system.close)
+        await upstream.close()
+        redis.close()
 
 
 @pytest.fixture
-async def start(tmp_path: Path, redis: RedisServer, upstream: Counting) -> AsyncIterator[Start]:
-    """Starts one front and two workers with this configuration."""
-    running: list[tuple[System, Gateway]] = []
-
-    async def begin(*accounts: dict[str, Any], provider: dict[str, Any] | None = None, **config: Any) -> Gateway:
-        named = [
-            {"name": name, "api_key": f"k-{name}", **account} for name, account in zip("abcd", accounts, strict=False)
-        ]
-        entry: dict[str, Any] = {
-            "name": "up",
-            "type": "openai-compatible",
-            "base_url": f"http://127.0.0.1:{upstream.port}/v1",
-        }
-        entry |= {"models": ["m", "other"], "credentials": named, **(provider or {})}
-        system = System(tmp_path, {"providers": [entry], **config}, redis)
-        await asyncio.to_thread(system.start, workers=2)
-        running.append((system, Gateway(system)))
-        return running[-1][1]
-
-    yield begin
-    for system, gateway in running:
-        await gateway.close()
-        await asyncio.to_thread(system.close)
+def upstream(gateway: Gateway) -> Counting:
+    """As if nobody had called it yet."""
+    gateway.upstream.forget()
+    return gateway.upstream
 
 
-async def test_two_workers_together_interleave_two_to_one(start: Start, upstream: Counting) -> None:
-    gateway = await start({"weight": 2}, {"weight": 1})
+async def test_two_workers_together_interleave_two_to_one(gateway: Gateway, upstream: Counting) -> None:
     for _ in range(12):
-        assert (await gateway.ask()).status_code == 200
+        assert (await gateway.ask("turns")).status_code == 200
     keys = upstream.keys()
-    assert all(Counter(keys[i : i + 3]) == {"k-a": 2, "k-b": 1} for i in range(10))
+    assert all(Counter(keys[i : i + 3]) == {"turns-a": 2, "turns-b": 1} for i in range(10))
 
 
-async def test_a_failure_is_tried_again_with_another_credential(start: Start, upstream: Counting) -> None:
-    gateway = await start({}, {})
-    upstream.plan["k-a"] = [error(500, "broken")]
-    upstream.plan["k-b"] = []
-    answer = await gateway.ask()
+async def test_a_failure_is_tried_again_with_another_credential(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["failing-a"] = [error(500, "broken")]
+    upstream.plan["failing-b"] = []
+    answer = await gateway.ask("failing")
     assert (answer.status_code, answer.headers["x-penstock-attempts"]) == (200, "2")
-    assert upstream.keys() == ["k-a", "k-b"]
+    assert upstream.keys() == ["failing-a", "failing-b"]
 
 
 async def test_a_limited_account_rests_and_the_client_waits_instead_of_failing(
-    start: Start, upstream: Counting
+    gateway: Gateway, upstream: Counting
 ) -> None:
-    gateway = await start({})
-    upstream.plan["k-a"] = [error(429, "rate_limit_exceeded", **{"retry-after": "1"})]
-    answers = await asyncio.gather(*(gateway.ask(text=f"{i}") for i in range(5)))
+    upstream.plan["limited-a"] = [error(429, "rate_limit_exceeded", **{"retry-after": "1"})]
+    answers = await asyncio.gather(*(gateway.ask("limited", text=f"{i}") for i in range(5)))
     assert [answer.status_code for answer in answers] == [200] * 5
     assert len(upstream.seen) <= 5 + 5  # those that were on their way when the limit was met may meet it as well
 
 
-async def test_a_rejected_credential_is_not_asked_again(start: Start, upstream: Counting) -> None:
-    gateway = await start({}, {})
-    upstream.plan["k-a"] = [error(401, "invalid_api_key")] * 9
+async def test_a_rejected_credential_is_not_asked_again(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["rejected-a"] = [error(401, "invalid_api_key")] * 9
     for _ in range(6):
-        assert (await gateway.ask()).status_code == 200
-    assert upstream.keys().count("k-a") == 1
+        assert (await gateway.ask("rejected")).status_code == 200
+    assert upstream.keys().count("rejected-a") == 1
 
 
-async def test_without_a_credential_that_works_the_error_blames_nobody(start: Start, upstream: Counting) -> None:
-    gateway = await start({})
-    upstream.plan["k-a"] = [error(401, "invalid_api_key")]
-    first, second = await gateway.ask(), await gateway.ask()
+async def test_without_a_credential_that_works_the_error_blames_nobody(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["dead-a"] = [error(401, "invalid_api_key")]
+    first, second = await gateway.ask("dead"), await gateway.ask("dead")
     assert [answer.status_code for answer in (first, second)] == [503, 503]
     assert {answer.json()["error"]["code"] for answer in (first, second)} == {"upstream_credential_invalid"}
     assert len(upstream.seen) == 1
 
 
-async def test_a_wrong_request_is_not_tried_again(start: Start, upstream: Counting) -> None:
-    gateway = await start({}, {})
-    upstream.plan["m"] = [error(400, "invalid_value")]
-    assert (await gateway.ask()).status_code == 400
+async def test_a_wrong_request_is_not_tried_again(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["wrong"] = [error(400, "invalid_value")]
+    assert (await gateway.ask("wrong")).status_code == 400
     assert len(upstream.seen) == 1
 
 
-async def test_a_prompt_that_is_too_long_goes_to_the_fallback(start: Start, upstream: Counting) -> None:
-    models = {"route": {"targets": ["up/m"], "fallbacks": ["up/other"]}}
-    gateway = await start({}, {}, models=models)
-    upstream.plan["m"] = [error(400, "context_length_exceeded")]
-    answer = await gateway.ask("route")
+async def test_a_prompt_that_is_too_long_goes_to_the_fallback(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["long"] = [error(400, "context_length_exceeded")]
+    answer = await gateway.ask("long-route")
     assert (answer.status_code, answer.headers["x-penstock-attempts"]) == (200, "2")
-    assert upstream.models() == ["m", "other"]
+    assert upstream.models() == ["long", "long-other"]
 
 
-async def test_the_first_of_a_race_wins_and_the_loser_is_cancelled(start: Start, upstream: Counting) -> None:
-    models = {"fast": {"strategy": "race", "race_delay_s": 0.1, "targets": ["up/m", "up/other"]}}
-    gateway = await start({}, {}, models=models)
-    upstream.pause_s["m"] = 3600
+async def test_the_first_of_a_race_wins_and_the_loser_is_cancelled(gateway: Gateway, upstream: Counting) -> None:
+    upstream.pause_s["racing"] = 3600
     answer = await gateway.ask("fast")
     assert answer.status_code == 200
-    assert upstream.models() == ["m", "other"]
+    assert upstream.models() == ["racing", "racing-other"]
     assert upstream.hung_up == 1
 
 
-async def test_a_burst_waits_for_the_places_that_there_are(start: Start, upstream: Counting) -> None:
+async def test_a_burst_waits_for_the_places_that_there_are(gateway: Gateway, upstream: Counting) -> None:
     """Forty at once on two places: all are served, and never more than two run."""
-    gateway = await start({"limits": {"concurrency": 2}})
-    upstream.pause_s["k-a"] = 0.05
-    answers = await asyncio.gather(*(gateway.ask(text=f"{i}") for i in range(40)))
+    upstream.pause_s["places-a"] = 0.05
+    answers = await asyncio.gather(*(gateway.ask("places", text=f"{i}") for i in range(40)))
     assert [answer.status_code for answer in answers] == [200] * 40
     assert upstream.most_running == 2
 
 
-async def test_a_burst_above_the_rate_is_served_in_order_without_a_429(start: Start, upstream: Counting) -> None:
-    gateway = await start({"limits": {"rpm": 900}})
+async def test_a_burst_above_the_rate_is_served_in_order_without_a_429(gateway: Gateway, upstream: Counting) -> None:
     asking = []
     for i in range(120):
-        asking.append(asyncio.create_task(gateway.ask(text=f"{i}")))
+        asking.append(asyncio.create_task(gateway.ask("rate", text=f"{i}")))
         await asyncio.sleep(0.004)  # so that they arrive one after another
     assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
     order = [int(body["messages"][-1]["content"]) for _, body in upstream.seen]
@@ -223,9 +235,8 @@ async def test_a_burst_above_the_rate_is_served_in_order_without_a_429(start: St
     assert late == []
 
 
-async def test_who_cannot_be_served_in_time_is_refused_at_once(start: Start, upstream: Counting) -> None:
-    gateway = await start({"limits": {"rpm": 60}}, models={"route": {"targets": ["up/m"], "queue_wait_s": 2}})
-    answers = await asyncio.gather(*(gateway.ask("route") for _ in range(10)))
+async def test_who_cannot_be_served_in_time_is_refused_at_once(gateway: Gateway, upstream: Counting) -> None:
+    answers = await asyncio.gather(*(gateway.ask("impatient") for _ in range(10)))
     refused = [answer for answer in answers if answer.status_code == 429]
     assert 4 <= len(refused) <= 8
     assert all(answer.elapsed.total_seconds() < 1.5 for answer in refused)
@@ -234,30 +245,26 @@ async def test_who_cannot_be_served_in_time_is_refused_at_once(start: Start, ups
     assert len(upstream.seen) == 10 - len(refused)
 
 
-async def test_configuration_wins_over_the_client(start: Start, upstream: Counting) -> None:
-    gateway = await start({}, provider={"overrides": {"temperature": 0.8}, "drop_params": ["seed"]})
-    await gateway.ask(temperature=2, seed=3, top_p=0.5)
+async def test_configuration_wins_over_the_client(gateway: Gateway, upstream: Counting) -> None:
+    await gateway.ask("shaped", temperature=2, seed=3, top_p=0.5)
     _, body = upstream.seen[0]
     assert (body["temperature"], body["top_p"], "seed" in body) == (0.8, 0.5, False)
 
 
-async def test_an_accounts_prefix_pins_it(start: Start, upstream: Counting) -> None:
-    gateway = await start({"prefix": "first"}, {"prefix": "second"})
+async def test_an_accounts_prefix_pins_it(gateway: Gateway, upstream: Counting) -> None:
     for _ in range(3):
-        assert (await gateway.ask("second/m")).status_code == 200
-    assert upstream.keys() == ["k-b"] * 3
+        assert (await gateway.ask("second/pinned")).status_code == 200
+    assert upstream.keys() == ["pinned-b"] * 3
 
 
-async def test_a_conversation_keeps_its_account(start: Start, upstream: Counting) -> None:
-    gateway = await start({}, {}, routing={"affinity": {"prefix_messages": 1}})
+async def test_a_conversation_keeps_its_account(gateway: Gateway, upstream: Counting) -> None:
     for i in range(12):
-        await gateway.ask(text=f"conversation {i % 3}")
+        await gateway.ask("talk", text=f"conversation {i % 3}")
     accounts = {(key, body["messages"][0]["content"]) for key, body in upstream.seen}
     assert len(accounts) == 3
 
 
-async def test_two_hundred_callers_with_keys_of_their_own_are_never_mixed_up(start: Start) -> None:
-    gateway = await start(passthrough={"provider": "up"})
+async def test_two_hundred_callers_with_keys_of_their_own_are_never_mixed_up(gateway: Gateway) -> None:
     callers = [f"own-key-of-caller-{i:03}-0123456789" for i in range(200)]
-    answers = await asyncio.gather(*(gateway.ask(text=f"by {key}", key=key) for key in callers))
+    answers = await asyncio.gather(*(gateway.ask("own", text=f"by {key}", key=key) for key in callers))
     assert [answer.json()["choices"][0]["message"]["content"] for answer in answers] == [f"{k} by {k}" for k in callers]
