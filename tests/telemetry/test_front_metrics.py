@@ -1,9 +1,13 @@
 """What a front counts, and that no client can make it count without bounds."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import api
+import shared
+from api.metrics import REASONS
 from api.record import Outcome, RequestRecord
 from shared.catalogue import Catalogue, ModelEntry
 from tests.telemetry.conftest import Front
@@ -77,6 +81,14 @@ def test_refusals_are_counted_by_a_closed_set_of_reasons(
 ) -> None:
     front.metrics.observe(replace(record, outcome=Outcome.REFUSED, error_code=code, status=status))
     assert samples(render(front.registry))["penstock_refusals_total", (("reason", reason),)] == 1
+
+
+def test_every_reason_is_one_that_the_code_gives() -> None:
+    """A reason that nobody gives any more would be an alert that never fires."""
+    folders = [Path(package.__path__[0]) for package in (api, shared)]
+    sources = [path for folder in folders for path in folder.rglob("*.py") if path.name != "metrics.py"]
+    code = "".join(path.read_text() for path in sources)
+    assert {reason for reason in REASONS if f'"{reason}"' not in code} == set()
 
 
 def test_the_relays_numbers_are_read_when_asked_for(front: Front) -> None:
