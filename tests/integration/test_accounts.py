@@ -6,94 +6,18 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
-from tests.servers import RedisServer, free_port
-from tests.system import CLIENT_KEY, System
+from tests.integration.counting import Counting, Gateway
+from tests.servers import RedisServer
+from tests.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
-
-
-class Counting:
-    """An OpenAI-shaped upstream in the test's own loop. `plan` maps a bearer key, or a model, to what it answers."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.seen: list[tuple[str, dict[str, Any]]] = []
-        self.plan: dict[str, list[tuple[int, dict[str, Any], dict[str, str]]]] = {}
-        self.pause_s: dict[str, float] = {}
-        self.running = self.most_running = self.hung_up = 0
-        self._app = web.AppRunner(self._build(), handler_cancellation=True)
-
-    def _build(self) -> web.Application:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self._chat)
-        return app
-
-    async def start(self) -> None:
-        await self._app.setup()
-        await web.TCPSite(self._app, "127.0.0.1", self.port).start()
-
-    async def close(self) -> None:
-        await self._app.cleanup()
-
-    async def _chat(self, request: web.Request) -> web.Response:
-        key = request.headers["authorization"].removeprefix("Bearer ")
-        body = await request.json()
-        self.seen.append((key, body))
-        self.running += 1
-        self.most_running = max(self.most_running, self.running)
-        try:
-            await asyncio.sleep(self.pause_s.get(key, self.pause_s.get(body["model"], 0)))
-        except asyncio.CancelledError:
-            self.hung_up += 1
-            raise
-        finally:
-            self.running -= 1
-        planned = self.plan.get(key) or self.plan.get(body["model"])
-        if planned:
-            status, answer, headers = planned.pop(0)
-            return web.json_response(answer, status=status, headers=headers)
-        message = {"role": "assistant", "content": f"{key} {body['messages'][-1]['content']}"}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        whole = {"id": "c", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
-        return web.json_response(whole | {"usage": USAGE})
-
-    def forget(self) -> None:
-        self.seen.clear()
-        self.plan.clear()
-        self.pause_s.clear()
-        self.most_running = self.hung_up = 0
-
-    def keys(self) -> list[str]:
-        return [key for key, _ in self.seen]
-
-    def models(self) -> list[str]:
-        return [body["model"] for _, body in self.seen]
 
 
 def error(status: int, code: str, **headers: str) -> tuple[int, dict[str, Any], dict[str, str]]:
     return status, {"error": {"message": "no", "type": "t", "param": None, "code": code}}, headers
-
-
-class Gateway:
-    """One front and two workers; the client of their tests."""
-
-    def __init__(self, system: System, upstream: Counting) -> None:
-        self.system = system
-        self.upstream = upstream
-        self._client = httpx.AsyncClient(base_url=system.url, timeout=60, limits=httpx.Limits(max_connections=None))
-
-    async def ask(self, model: str, text: str = "hi", key: str = CLIENT_KEY, **body: Any) -> httpx.Response:
-        asked = {"model": model, "messages": [{"role": "user", "content": text}], **body}
-        return await self._client.post("/v1/chat/completions", json=asked, headers={"authorization": f"Bearer {key}"})
-
-    async def close(self) -> None:
-        await self._client.aclose()
 
 
 def entry(name: str, port: int, *accounts: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -1,0 +1,108 @@
+"""Limits hold while workers are killed and Redis restarts, and nothing that held them stays behind."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as redis_client
+
+from tests.integration.counting import Counting, Gateway
+from tests.servers import RedisServer
+from tests.system import System
+
+RPM = 600
+BURST = RPM * 4 // 100
+PER_S = (RPM - BURST) / 60
+PLACES = 5
+
+
+class Scene:
+    def __init__(self, gateway: Gateway, redis: RedisServer) -> None:
+        self.gateway = gateway
+        self.upstream = gateway.upstream
+        self.system = gateway.system
+        self.redis = redis
+
+    async def burst(self, model: str, count: int) -> list[int]:
+        answers = await asyncio.gather(*(self.gateway.ask(model, text=f"{i}") for i in range(count)))
+        return [answer.status_code for answer in answers]
+
+    def most_in(self, window_s: float) -> int:
+        """The most calls that the upstream saw in any window of this length."""
+        times = self.upstream.times
+        return max(sum(at <= other <= at + window_s for other in times) for at in times)
+
+    async def leases_end(self, within_s: float = 8) -> bool:
+        """Those of the dead end by themselves, within the length of a lease."""
+        client = redis_client.Redis.from_url(self.redis.url)
+        deadline = time.monotonic() + within_s
+        while (found := await asyncio.to_thread(client.keys, "{ps}:leases:*")) and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
+        client.close()
+        return not found
+
+
+def configuration(port: int) -> dict[str, Any]:
+    def provider(name: str, limits: dict[str, int]) -> dict[str, Any]:
+        account = {"name": "a", "api_key": f"{name}-a", "limits": limits}
+        url = f"http://127.0.0.1:{port}/v1"
+        return {"name": name, "type": "openai-compatible", "base_url": url, "models": [name], "credentials": [account]}
+
+    return {"providers": [provider("rate", {"rpm": RPM}), provider("places", {"concurrency": PLACES})]}
+
+
+@pytest.fixture(params=[False, True], ids=["memory", "append-only"])
+async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+    upstream = Counting()
+    await upstream.start()
+    (tmp_path / "redis").mkdir()
+    redis = RedisServer(tmp_path / "redis", append_only=request.param)
+    system = System(tmp_path, configuration(upstream.port), redis)
+    try:
+        await asyncio.to_thread(system.start, workers=2)
+        gateway = Gateway(system, upstream)
+        yield Scene(gateway, redis)
+        await gateway.close()
+    finally:
+        await asyncio.to_thread(system.close)
+        await upstream.close()
+        redis.close()
+
+
+Fault = Callable[[Scene], None]
+
+
+def kill_a_worker(scene: Scene) -> None:
+    scene.system.workers[0].kill()
+
+
+def restart_redis(scene: Scene) -> None:
+    scene.redis.kill()
+    scene.redis.start()
+
+
+@pytest.mark.parametrize("fault", [kill_a_worker, restart_redis])
+async def test_the_rate_holds(scene: Scene, fault: Fault) -> None:
+    """Without an append-only file the restart loses all that was counted."""
+    scene.upstream.pause_s["rate"] = 0.3
+    asked = asyncio.create_task(scene.burst("rate", 120))
+    await asyncio.sleep(4)
+    await asyncio.to_thread(fault, scene)
+    assert set(await asked) == {200}
+    assert scene.most_in(5) <= BURST + 5 * PER_S + 2  # two for the varying ways to the upstream
+
+
+@pytest.mark.parametrize("fault", [kill_a_worker, restart_redis])
+async def test_places_come_back(scene: Scene, fault: Fault) -> None:
+    """A dead worker's places are free again when its leases have ended; those of running requests are not given away."""
+    scene.upstream.pause_s["places"] = 0.5
+    asked = asyncio.create_task(scene.burst("places", 60))
+    await asyncio.sleep(2)
+    await asyncio.to_thread(fault, scene)
+    assert set(await asked) == {200}
+    assert scene.upstream.most_running <= PLACES
+    assert await scene.burst("places", PLACES) == [200] * PLACES
+    assert await scene.leases_end()
