@@ -5,11 +5,11 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from shared.bus import Argument
 from worker.config.provider import CredentialConfig, Limits, ProviderConfig
 from worker.config.route import Strategy
 from worker.providers.contract import LocalProvider
 
+Argument = str | int
 LOCAL = CredentialConfig(name="local")
 """The account of a provider without an upstream, so that it can take turns with others."""
 SMOOTH_FROM_RPM = 50

@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from shared.bus import Bus
 from worker.accounts.names import account_key, leases_key
 from worker.faults import Fault
+
+if TYPE_CHECKING:  # the rest of this module is pure, and so is what imports it
+    from shared.bus import Bus
 
 FOREVER_S = -0.001  # the script's -1 ms
 
@@ -80,7 +83,7 @@ class AccountView:
 _FIELDS = ("state", "cause", "since_ms", "until_ms", "learned_rpm")
 
 
-async def view_accounts(bus: Bus, accounts: Iterable[tuple[str, str]]) -> list[AccountView]:
+async def view_accounts(bus: "Bus", accounts: Iterable[tuple[str, str]]) -> list[AccountView]:
     """`accounts` are (pool, credential). One that Redis does not know yet is ready. Raises BusDown."""
     asked = [
         (
