@@ -127,7 +127,7 @@ class FrontMetrics:
             self._known, self._listed = catalogue, frozenset(entry.id for entry in catalogue.models)
         if model in self._listed:
             return model
-        return next((pattern for pattern in catalogue.patterns if fnmatchcase(model, pattern)), OTHER)
+        return next((entry.id for entry in catalogue.patterns if fnmatchcase(model, entry.id)), OTHER)
 
 
 class FrontCollector(Collector):

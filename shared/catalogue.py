@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final, Self, TypeVar
 
@@ -91,13 +91,13 @@ class FrontPolicy:
 class Catalogue:
     """One generation of it; immutable, so a request keeps the one it began with.
 
-    `patterns` are the wildcard names that routes accept beside `models`; `passthrough` names the provider for which
+    `patterns` stand for the names that routes accept beside `models`, with a `*` in their ids; `passthrough` names the provider for which
     an unknown bearer token is the caller's own key; without `auth_required` no key is asked for.
     """
 
     generation: int
     models: tuple[ModelEntry, ...] = ()
-    patterns: tuple[str, ...] = ()
+    patterns: tuple[ModelEntry, ...] = ()
     keys: tuple[KeyPolicy, ...] = ()
     hmac_key: bytes = field(default=b"", repr=False)
     sealing_key: bytes = b""
@@ -125,6 +125,7 @@ class Catalogue:
         version, values = msgpack.unpackb(data, use_list=False)
         if version != CATALOGUE_FORMAT:
             raise ValueError(f"catalogue of format {version}; this front reads {CATALOGUE_FORMAT}")
+        values["patterns"] = tuple(_build(ModelEntry, entry) for entry in values["patterns"])
         values["models"] = tuple(_build(ModelEntry, entry) for entry in values["models"])
         values["keys"] = tuple(_build(KeyPolicy, entry) for entry in values["keys"])
         values["queue"] = _build(QueuePolicy, values["queue"])
@@ -138,8 +139,9 @@ class Catalogue:
     def find_model(self, model: str) -> ModelEntry | None:
         """The listed model of this name, or one made for a name that a wildcard route accepts."""
         found = self._by_model.get(model)
-        if found is None and any(fnmatchcase(model, pattern) for pattern in self.patterns):
-            return ModelEntry(model)
+        if found is None:
+            pattern = next((pattern for pattern in self.patterns if fnmatchcase(model, pattern.id)), None)
+            return replace(pattern, id=model) if pattern else None
         return found
 
     def allows(self, policy: KeyPolicy, model: str) -> bool:

@@ -75,11 +75,11 @@ async def _run(source: str, loaded: Loaded, secrets: Secrets) -> None:
     metrics = WorkerMetrics(registry)
     state = WorkerState(bus, loaded, secrets, os.environ, metrics)
 
-    async def open_state(_: dict[Any, Any]) -> None:
+    async def open_state(ctx: dict[Any, Any]) -> None:  # noqa: ARG001  arq hands it over
         await state.open()
         _log.info("worker ready", worker=host.worker, source=source)
 
-    async def close_state(_: dict[Any, Any]) -> None:
+    async def close_state(ctx: dict[Any, Any]) -> None:  # noqa: ARG001  arq hands it over
         await state.close()
 
     host = Host(

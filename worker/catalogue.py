@@ -52,7 +52,7 @@ class Offer:
 
 
 def make_offer(
-    loaded: Loaded, secrets: Secrets, models: Iterable[ModelEntry], patterns: Iterable[str], revision: int
+    loaded: Loaded, secrets: Secrets, models: Iterable[ModelEntry], patterns: Iterable[ModelEntry], revision: int
 ) -> Offer:
     """`models` and `patterns` are the route table's."""
     config = loaded.config

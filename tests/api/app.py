@@ -25,7 +25,7 @@ REVOKED_KEY = "sk-penstock-revoked"
 CATALOGUE = Catalogue(
     generation=1,
     models=(ModelEntry("gpt-4o", created=7, owned_by="openai"), ModelEntry("moonshot/kimi-k2")),
-    patterns=("any-*",),
+    patterns=(ModelEntry("any-*"),),
     keys=(
         KeyPolicy(key_digest(PEPPER, KEY), "all", default_model="gpt-4o"),
         KeyPolicy(key_digest(PEPPER, SOME_KEY), "some", ("moonshot/*",)),

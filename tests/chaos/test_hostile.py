@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -35,6 +36,11 @@ def open_and_stall(port: int, model: str, nonce: str) -> socket.socket:
     client.connect(("127.0.0.1", port))
     client.sendall(request_bytes(model, stream=True, nonce=nonce))
     return client
+
+
+def subscriber_ids(client: redis.Redis) -> set[str]:
+    clients: Any = client.client_list(_type="pubsub")
+    return {entry["id"] for entry in clients}
 
 
 async def test_clients_that_stop_reading_cost_bounded_memory(lasting: Arena) -> None:
@@ -77,7 +83,8 @@ async def test_five_hundred_that_open_and_go_leave_nothing(lasting: Arena) -> No
 async def test_a_front_cut_off_for_its_output_buffer_recovers(lasting: Arena) -> None:
     """Redis drops a subscriber that is behind; the front resubscribes and every stream is exact by replay."""
     client = redis.Redis.from_url(lasting.redis.url)
-    client.config_set("client-output-buffer-limit", "pubsub 64kb 32kb 1")
+    client.config_set("client-output-buffer-limit", "pubsub 2mb 1mb 5")
+    subscribers = subscriber_ids(client)
     asked = asyncio.create_task(lasting.client.many(40, "num-n2000-b1000", limit_s=60))
     try:
         await lasting.until_called(1)
@@ -85,6 +92,7 @@ async def test_a_front_cut_off_for_its_output_buffer_recovers(lasting: Arena) ->
         await asyncio.sleep(2)
         lasting.system.fronts[0].process.thaw()
         results = await asked
+        assert subscriber_ids(client) != subscribers, "the front was cut off"
     finally:
         client.config_set("client-output-buffer-limit", "pubsub 32mb 8mb 60")
         client.close()

@@ -28,7 +28,7 @@ catalogues = st.builds(
     Catalogue,
     generation=st.integers(0, 2**40),
     models=st.lists(entries, max_size=4).map(tuple),
-    patterns=st.lists(names, max_size=3).map(tuple),
+    patterns=st.lists(st.builds(ModelEntry, names), max_size=3).map(tuple),
     keys=st.lists(policies, max_size=4).map(tuple),
     hmac_key=st.binary(max_size=32),
     sealing_key=st.binary(max_size=32),
@@ -93,7 +93,7 @@ def test_a_key_may_use_what_one_of_its_patterns_matches(
 
 
 def test_models_are_found_by_name_and_by_wildcard() -> None:
-    catalogue = Catalogue(1, models=(ModelEntry("gpt-4o", created=5),), patterns=("any/*",))
+    catalogue = Catalogue(1, models=(ModelEntry("gpt-4o", created=5),), patterns=(ModelEntry("any/*"),))
     assert catalogue.find_model("gpt-4o") == ModelEntry("gpt-4o", created=5)
     assert catalogue.find_model("any/thing") == ModelEntry("any/thing")
     assert catalogue.find_model("gpt-4") is None

@@ -19,7 +19,7 @@ from shared.metrics_server import new_registry
 from worker.host import Host
 from worker.metrics import WorkerCollector, WorkerMetrics
 
-CATALOGUE = Catalogue(1, models=(ModelEntry("gpt-4o"), ModelEntry("kimi-k2")), patterns=("claude-*",))
+CATALOGUE = Catalogue(1, models=(ModelEntry("gpt-4o"), ModelEntry("kimi-k2")), patterns=(ModelEntry("claude-*"),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def offer(
 ) -> Offer:
     data = {"keys": [{"name": "team", "key": KEY, "models": ["gpt-*"]}], **config}
     loaded = parse(yaml.safe_dump(data), {}, path=Path("f"), generation=generation)
-    return make_offer(loaded, secrets, [ModelEntry(model)], ["w-*"], revision)
+    return make_offer(loaded, secrets, [ModelEntry(model)], [ModelEntry("w-*")], revision)
 
 
 class Worker:
@@ -80,7 +80,7 @@ async def test_fronts_get_models_policies_and_keys_without_a_secret(one: Worker)
     await one.tick(offer(7, server={"cors_origins": ["*"]}, queue={"max_depth": 5}, front={"keep_alive_s": 3}))
     catalogue = await one.catalogue()
     assert catalogue.models == (ModelEntry("m"),)
-    assert catalogue.patterns == ("w-*",)
+    assert [entry.id for entry in catalogue.patterns] == ["w-*"]
     assert catalogue.keys == (KeyPolicy(key_digest(SECRETS.hmac_key, KEY), "team", ("gpt-*",)),)
     assert (catalogue.generation, catalogue.queue.max_depth, catalogue.front.keep_alive_s) == (7, 5, 3)
     assert (catalogue.sealing_key, catalogue.sealing_key_id) == (SECRETS.sealing_key, SECRETS.key_id)

@@ -75,12 +75,12 @@ class RouteTable:
             names |= dict.fromkeys(f"{offer.provider.label}/{name}" for offer in self._offers for name in offer.names)
         return [self._entry(name) for name in names]
 
-    def patterns(self) -> list[str]:
+    def patterns(self) -> list[ModelEntry]:
         """Names with a `*` that are accepted besides the listed ones. What stands before a slash is among them."""
         wild = [*self._wild, *(f"{label}/*" for label in self._labels.known)]
         if self._config.routing.mode is Mode.MERGE:
             wild += [pattern for offer in self._offers for pattern in offer.patterns]
-        return list(dict.fromkeys(wild))
+        return [self._entry(name) for name in dict.fromkeys(wild)]
 
     def _entry(self, name: str) -> ModelEntry:
         route = self._config.models.get(name)
