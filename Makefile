@@ -30,7 +30,7 @@ bench: $(TOOLS)  ## what a request costs: a table
 
 chaos: $(TOOLS)  ## every fault, at full length
 	@deploy/debian.sh
-	$(PY) -m pytest tests/chaos --every-fault
+	$(PY) -m pytest tests/chaos -m ""
 
 dist: $(TOOLS)  ## the wheel, in dist/
 	$(PY) -m build --wheel --no-isolation --outdir dist .
