@@ -19,6 +19,7 @@ from worker.config.loading import Loaded
 from worker.config.schema import Config
 from worker.health import Health
 from worker.metrics import WorkerMetrics
+from worker.routing.fields import FieldRules, rules_of
 from worker.routing.table import RouteTable
 from worker.secrets import Secrets
 from worker.upstream import Upstream
@@ -36,6 +37,8 @@ class Dispatch:
         self.renewal = Renewal(bus, upstream.fetch, secrets, folder)
         self.routes = RouteTable(Config(), ())
         self.pools: Mapping[str, Pool] = {}
+        self.key_rules: Mapping[str, FieldRules] = {}
+        """By the name of a client key."""
         self._bus = bus
         self._secret = secrets.derive("accounts")
         self._metrics = metrics
@@ -50,6 +53,7 @@ class Dispatch:
             return
         self._loaded = loaded
         self.pools = build_pools(config.providers, config.routing.strategy, loaded.generation, self._secret)
+        self.key_rules = {key.name: rules_of(key) for key in config.keys}
         self.accounts.use(self.pools)
         for problem in self.routes.dangling():
             _log.warning("a route leads nowhere", model=problem.name, reason=problem.why)

@@ -15,10 +15,12 @@ from worker.config.schema import CredentialConfig, ProviderConfig
 from worker.faults import Fault, UpstreamError
 from worker.job import Job
 from worker.providers.contract import ChatCall, Credential, JsonObject, LocalProvider, Settings
-from worker.routing.fields import FieldRules, rules_of
+from worker.routing.fields import FieldRules
 from worker.routing.route import Destination
 from worker.secrets import SealBroken
 from worker.state import WorkerState
+
+_NO_RULES = FieldRules()
 
 
 class Sender:
@@ -33,7 +35,7 @@ class Sender:
         self._state = state
         self._job = job
         self._config = state.config
-        self._rules = _key_rules(state, job.envelope.caller)
+        self._rules = state.dispatch.key_rules.get(job.envelope.caller, _NO_RULES)
 
     @property
     def elapsed_s(self) -> float:
@@ -109,8 +111,3 @@ class Sender:
 
 def _account(provider: ProviderConfig, lease: Lease | None) -> CredentialConfig | None:
     return next((one for one in provider.credentials if lease is not None and one.name == lease.credential), None)
-
-
-def _key_rules(state: WorkerState, caller: str) -> FieldRules:
-    key = next((key for key in state.config.keys if key.name == caller), None)
-    return FieldRules() if key is None else rules_of(key)

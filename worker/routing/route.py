@@ -7,7 +7,7 @@ from worker.config.route import Affinity, Retries, Strategy
 from worker.routing.fields import FieldRules
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Destination:
     """One place to send a request to. `model` is the upstream's own id; `credential` pins an account; weight 0 is a
     standby.
