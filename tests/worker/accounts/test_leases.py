@@ -1,6 +1,7 @@
 """Choosing and leasing, over all workers together, exactly within the limits."""
 
 import asyncio
+import random
 from collections import Counter, deque
 
 import pytest
@@ -112,3 +113,36 @@ async def test_no_minute_holds_more_than_the_limit_and_demand_gets_95_percent(be
             window.popleft()
         assert len(window) <= rpm
     assert len(granted) >= 0.95 * 3 * rpm
+
+
+async def test_no_minute_holds_more_tokens_than_the_limit_and_demand_gets_95_percent(bench: Bench) -> None:
+    """Four workers, requests of 1 to 50 tokens, as reserved."""
+    workers = [await bench.worker(provider(weights="1", tpm=1000)) for _ in range(4)]
+    draw = random.Random(7)
+    granted: list[tuple[float, int]] = []
+    for _ in range(900):
+        costs = [draw.randint(1, 50) for _ in workers]
+        asked = (worker.lease(Ask(ANY, cost)) for worker, cost in zip(workers, costs, strict=True))
+        for found, cost in zip(await asyncio.gather(*asked), costs, strict=True):
+            if isinstance(found, Lease):
+                granted.append((bench.now_ms, cost))
+        await bench.advance(200)
+    for at, _ in granted:
+        assert sum(cost for other, cost in granted if at - 60_000 <= other <= at) <= 1000
+    assert sum(cost for _, cost in granted) >= 0.95 * 3 * 1000
+
+
+async def test_a_request_larger_than_the_limit_goes_when_nothing_else_is_counted(bench: Bench) -> None:
+    accounts = await bench.worker(provider(weights="1", tpm=1000))
+    assert isinstance(await accounts.lease(Ask(ANY, tokens=5000)), Lease)
+    assert (await refused(accounts)).why == "tpm"
+
+
+async def test_a_day_has_its_limit_too(bench: Bench) -> None:
+    accounts = await bench.worker(provider(weights="1", tpd=1000))
+    await take(accounts, Ask(ANY, tokens=900))
+    await bench.advance(3_600_000)
+    delay = await refused(accounts, Ask(ANY, tokens=200))
+    assert delay.why == "tpd"
+    await bench.advance(delay.wait_s * 1000 + 1)
+    await take(accounts, Ask(ANY, tokens=200))
