@@ -12,6 +12,7 @@ from api.app import create_app
 from api.server import Server
 from api.settings import ApiSettings
 from api.state import FrontState
+from shared.collection import collect_rarely
 from shared.metrics_server import FRONT_PORT, MetricsError, start_metrics_server
 from shared.telemetry import LogLevelError, configure_logging
 
@@ -58,6 +59,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 async def _serve(settings: ApiSettings) -> None:
     state = FrontState(settings)
     start_metrics_server(state.registry, os.environ, default_port=FRONT_PORT)
+    collect_rarely()
     _log.info("front starts", front=state.relay.front, host=settings.host, port=settings.port)
     try:
         await Server(create_app(state), state).serve()

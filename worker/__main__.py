@@ -13,6 +13,7 @@ import uvloop
 from arq.worker import func
 
 from shared.bus import Bus
+from shared.collection import collect_rarely
 from shared.metrics_server import WORKER_PORT, MetricsError, new_registry, start_metrics_server
 from shared.telemetry import LogLevelError, configure_logging
 from worker.chat import run_chat
@@ -77,6 +78,7 @@ async def _run(source: str, loaded: Loaded, secrets: Secrets) -> None:
 
     async def open_state(ctx: dict[Any, Any]) -> None:  # noqa: ARG001  arq hands it over
         await state.open()
+        collect_rarely()
         _log.info("worker ready", worker=host.worker, source=source)
 
     async def close_state(ctx: dict[Any, Any]) -> None:  # noqa: ARG001  arq hands it over
