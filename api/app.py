@@ -7,6 +7,7 @@ from typing import Final
 
 from fastapi import FastAPI
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access import Access
 from api.cors import Cors
@@ -19,7 +20,19 @@ from api.state import FrontState
 CHAT_PATH: Final = "/v1/chat/completions"
 
 
-def create_app(state: FrontState) -> FastAPI:
+class Front(FastAPI):
+    """The hot route goes by the layers that FastAPI puts around all others: each costs, and some at every chunk."""
+
+    hot: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == CHAT_PATH and scope["method"] == "POST":
+            await self.hot(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(state: FrontState) -> Front:
     """The hot route is a plain ASGI callable inside it; nothing buffers responses that stream."""
 
     @asynccontextmanager
@@ -32,9 +45,11 @@ def create_app(state: FrontState) -> FastAPI:
         catalogue = state.catalogue.current
         return catalogue.cors_origins if catalogue else ()
 
-    app = FastAPI(title="Penstock", version=version("penstock"), lifespan=lifespan)
+    app = Front(title="Penstock", version=version("penstock"), lifespan=lifespan)
     app.state.front = state
-    app.router.routes.append(Route(CHAT_PATH, ChatCompletions(state), methods=["POST"]))
+    chat = ChatCompletions(state)
+    app.hot = Boundary(Cors(chat, cors_origins))
+    app.router.routes.append(Route(CHAT_PATH, chat, methods=["POST"]))  # for what is not a POST
     app.include_router(health.router)
     app.include_router(models.router)
     add_error_answers(app)

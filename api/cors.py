@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,7 +27,7 @@ class Cors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # What comes from no browser pays nothing.
-        if scope["type"] != "http" or "origin" not in Headers(scope=scope):
+        if scope["type"] != "http" or not any(name == b"origin" for name, _ in scope["headers"]):
             await self.app(scope, receive, send)
             return
         await self._current()(scope, receive, send)

@@ -4,6 +4,7 @@ import difflib
 import math
 import re
 import secrets
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Final
 
@@ -100,12 +101,12 @@ class Boundary:
             scope["method"] = "GET"  # the server leaves the body out
         started = False
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
                 message = dict(message, headers=[*message.get("headers", ()), (b"x-request-id", request_id.encode())])
-            await send(message)
+            return send(message)
 
         try:
             await self.app(scope, receive, send_with_id)
