@@ -14,7 +14,9 @@ class Pending:
     """`envelope` is held until the client has seen something, for until then the request can be enqueued again."""
 
     __slots__ = (
+        "_due",
         "_size",
+        "_timer",
         "_waiter",
         "acknowledged",
         "asked_at",
@@ -45,6 +47,8 @@ class Pending:
         self.left = False
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._due = 0.0  # the loop's clock, s
+        self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
         waiter = self._waiter
@@ -78,7 +82,14 @@ class Pending:
         An empty list says that `timeout_s` passed or that the client left. Raises the failure when nothing is left.
         """
         if not (self.inbox.ready or self.failure or self.left):
-            await self._wait(timeout_s)
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            if timeout_s is not None:
+                self._set_timer(loop, loop.time() + timeout_s)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         if self.left:
             return []
         ready, self.inbox.ready = self.inbox.ready, []
@@ -87,16 +98,27 @@ class Pending:
             raise self.failure
         return ready
 
-    async def _wait(self, timeout_s: float | None) -> None:
-        loop = asyncio.get_running_loop()
-        waiter = self._waiter = loop.create_future()
-        timer = loop.call_later(timeout_s, self.wake) if timeout_s is not None else None
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            if timer is not None:
-                timer.cancel()
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        """One timer for many waits: it is moved by setting a number, and looks at that when it fires."""
+        self._due = due
+        if self._timer is None or self._timer.when() > due:
+            self.stop_clock()
+            self._timer = loop.call_at(due, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if loop.time() < self._due:
+            self._timer = loop.call_at(self._due, self._look, loop)
+        else:
+            self.wake()
+
+    def stop_clock(self) -> None:
+        """Nobody will call `next` again: the timer must not keep what it would look at."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     @property
     def ended(self) -> bool:

@@ -102,6 +102,7 @@ class Relay:
     def finish(self, pending: Pending, *, complete: bool) -> None:
         """The client has got all there is, or, not `complete`, is gone or was given an error of ours."""
         self.pending.pop(pending.number, None)
+        pending.stop_clock()
         if complete:
             self._acknowledge(pending)
         else:
