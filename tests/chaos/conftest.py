@@ -120,7 +120,7 @@ def build_arena(
         server.close()
 
 
-@pytest.fixture(params=[False, True], ids=["memory", "append-only"])
+@pytest.fixture(params=[pytest.param(False, id="memory"), pytest.param(True, id="append-only", marks=pytest.mark.slow)])
 def append_only(request: pytest.FixtureRequest) -> bool:
     """Every fault with Redis' append-only file off and on; tests that kill no Redis override it."""
     kept: bool = request.param

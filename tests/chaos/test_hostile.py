@@ -80,6 +80,7 @@ async def test_five_hundred_that_open_and_go_leave_nothing(lasting: Arena) -> No
     assert resident_mib(lasting) - before < ALLOWED_MIB
 
 
+@pytest.mark.slow
 async def test_a_front_cut_off_for_its_output_buffer_recovers(lasting: Arena) -> None:
     """Redis drops a subscriber that is behind; the front resubscribes and every stream is exact by replay."""
     client = redis.Redis.from_url(lasting.redis.url)

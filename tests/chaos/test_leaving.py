@@ -43,7 +43,7 @@ async def left(arena: Arena, result: Result) -> float:
 
 
 @FORMS
-@COMPANY
+@pytest.mark.parametrize("crowd", [0, pytest.param(CROWD, marks=pytest.mark.slow)], ids=["idle", "200-streams"])
 async def test_before_the_headers(roomy: Arena, crowd: int, *, stream: bool) -> None:
     async with company(roomy, crowd):
         before = sum(row["calls"] for row in roomy.calls().values())
