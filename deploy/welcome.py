@@ -20,6 +20,8 @@ Penstock is ready.
 
 curl {base}/chat/completions -H "Authorization: Bearer {key}" -H "Content-Type: application/json" -d '{body}'
 
+With OpenAI's SDK (pip install openai):
+
 from openai import OpenAI
 client = OpenAI(base_url="{base}", api_key="{key}")
 answer = client.chat.completions.create(model="{model}", messages=[{{"role": "user", "content": "Hello"}}])
