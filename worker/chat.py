@@ -24,6 +24,9 @@ from worker.state import WorkerState
 _ELSEWHERE_S: Final = 0.2
 _WAIT_HERE_S: Final = 0.05
 """A shorter wait is not worth a way through Redis."""
+_SOON_S: Final = 2.0
+_WORTH_WAITING: Final = frozenset({Fault.RATE_LIMITED, Fault.OVERLOADED})
+"""Upstreams that asked to come back. After another fault the client hears of it, unless an account is free soon."""
 
 
 async def run_chat(ctx: dict[str, Any], job: Job) -> None:
@@ -87,7 +90,8 @@ class _Chat:
         return None
 
     def _may_attempt(self, route: Route) -> bool:
-        return may_attempt(route.retries, self._sender.attempts, self._sender.elapsed_s)
+        history = self._sender.history
+        return may_attempt(route.retries, history.counted, history.elapsed_s)
 
     # ---- reaching an upstream
 
@@ -104,6 +108,7 @@ class _Chat:
                 await self._wait_or_fail(route, none.delay, failure)
             except _Fault as fault:
                 failure = fault.error
+                self._sender.history.count(failure.fault)
                 left = fault.renewed or choice.narrow(fault.destination, fault.lease, failure)
                 if not left or not self._may_attempt(route):
                     raise self._failed(failure) from failure
@@ -168,9 +173,10 @@ class _Chat:
     # ---- waiting
 
     async def _wait_or_fail(self, route: Route, delay: Delay, failure: UpstreamError | None) -> None:
-        if delay.kind == "wait":
+        patient = failure is None or failure.fault in _WORTH_WAITING or delay.wait_s < _SOON_S
+        if delay.kind == "wait" and patient:
             if delay.wait_s > _WAIT_HERE_S:
-                raise Park(delay.wait_s)
+                raise Park(delay.wait_s, self._sender.history.encode())
             await asyncio.sleep(delay.wait_s)
             return
         if failure is not None:
@@ -186,7 +192,9 @@ class _Chat:
     async def _deliver(self, attempt: Attempt, piece: bytes | None) -> None:
         """From the first content on nothing is tried again: an error goes to the client as it is."""
         out, sender = self._job.out, self._sender
-        out.start(provider=attempt.destination.provider.name, attempts=sender.attempts, queue_ms=sender.queue_ms)
+        out.start(
+            provider=attempt.destination.provider.name, attempts=sender.history.attempts, queue_ms=sender.queue_ms
+        )
         send = out.emit if self._job.envelope.stream else out.result
         try:
             if piece is not None:

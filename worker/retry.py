@@ -36,9 +36,9 @@ def scope(fault: Fault, retries: Retries) -> Scope:
     return Scope(fault in retries.other_credential, fault in retries.other_target, fault in retries.fallback)
 
 
-def may_attempt(retries: Retries, attempts: int, elapsed_s: float) -> bool:
-    """`attempts` have been made, the first `elapsed_s` ago."""
-    return attempts < retries.attempts and elapsed_s < retries.within_s
+def may_attempt(retries: Retries, counted: int, elapsed_s: float) -> bool:
+    """`counted` attempts have failed, the first was `elapsed_s` ago."""
+    return counted < retries.attempts and elapsed_s < retries.within_s
 
 
 def stays_in_use(fault: Fault, retry_after_s: float | None) -> bool:

@@ -13,6 +13,7 @@ from worker.answer import UpstreamAnswer
 from worker.attempt import Attempt
 from worker.config.schema import CredentialConfig, ProviderConfig
 from worker.faults import Fault, UpstreamError
+from worker.history import History
 from worker.job import Job
 from worker.providers.contract import ChatCall, Credential, JsonObject, LocalProvider, Settings
 from worker.routing.fields import FieldRules
@@ -28,8 +29,7 @@ class Sender:
 
     def __init__(self, state: WorkerState, job: Job) -> None:
         self.body: JsonObject = orjson.loads(job.envelope.body)
-        self.attempts = 0
-        self.began: float | None = None
+        self.history = History.decode(job.note)
         self.queue_ms = 0
         self._renewable: set[tuple[str, str]] = set()
         self._state = state
@@ -37,19 +37,12 @@ class Sender:
         self._config = state.config
         self._rules = state.dispatch.key_rules.get(job.envelope.caller, _NO_RULES)
 
-    @property
-    def elapsed_s(self) -> float:
-        """Since the first attempt."""
-        return 0.0 if self.began is None else time.monotonic() - self.began
-
     async def attempt(self, destination: Destination, lease: Lease | None) -> Attempt:
         """Not sent before its `first`. Raises Unauthenticated where a caller's own key cannot be read, UpstreamError
         where an account's token cannot be renewed.
         """
-        if self.began is None:
-            self.began = time.monotonic()
-            self.queue_ms = max(0, time.time_ns() // 1_000_000 - self._job.envelope.enqueued_ms)
-        self.attempts += 1
+        self.history.begin()
+        self.queue_ms = max(0, self.history.first_ms - self._job.envelope.enqueued_ms)
         provider, envelope = destination.provider, self._job.envelope
         credential = await self._credential(destination, lease)
         answer = UpstreamAnswer(
@@ -64,7 +57,7 @@ class Sender:
         )
         accounts, metrics = self._state.dispatch.accounts, self._state.metrics
         renew = self._renewal(provider, credential, lease)
-        return Attempt(self.attempts, envelope.request_id, destination, lease, answer, accounts, metrics, renew)
+        return Attempt(self.history.attempts, envelope.request_id, destination, lease, answer, accounts, metrics, renew)
 
     def _renewal(
         self, provider: ProviderConfig, credential: Credential, lease: Lease | None
