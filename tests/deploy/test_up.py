@@ -1,5 +1,6 @@
 """`penstock up`: one command that starts everything, and leaves nothing."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -13,10 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 import yaml
 
+from deploy.plan import metrics_ports
+from shared.metrics_server import FRONT_PORT
+from shared.names import CATALOGUE
 from tests.deploy.started import Up, penstock
-from tests.servers import AnswersOk, Ready, embedded_redis, wait_until
+from tests.servers import AnswersOk, Ready, embedded_redis, free_port, wait_until
 
 
 @pytest.fixture
@@ -125,6 +130,44 @@ def test_all_fronts_serve_the_one_port(tmp_path: Path) -> None:
     running.close()
     assert len(fronts) == 2
     assert asked.returncode == 0, asked.stdout
+
+
+def test_each_process_has_a_metrics_port_of_its_own_from_the_first_on() -> None:
+    assert metrics_ports({"PENSTOCK_METRICS_PORT": "19000"}, 3) == ["19000", "19001", "19002"]
+    assert metrics_ports({"PENSTOCK_METRICS_PORT": "0"}, 2) == ["0", "0"]
+
+
+def test_a_usual_metrics_port_that_is_taken_is_left_out() -> None:
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # somebody else has it: as good
+            held.enter_context(socket.create_server(("127.0.0.1", FRONT_PORT)))
+        assert metrics_ports({}, 1) == ["0"]
+
+
+def test_a_metrics_port_that_was_asked_for_and_is_taken_ends_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        own = {"PENSTOCK_METRICS_PORT": str(taken.getsockname()[1])}
+        tried = penstock("up", "--port", str(free_port()), folder=tmp_path, environ=own)
+    assert tried.returncode == 2
+    assert "PENSTOCK_METRICS_PORT" in tried.stderr
+
+
+def test_a_redis_that_is_named_is_used(tmp_path: Path, redis_url: str) -> None:
+    running = Up(tmp_path, environ={"PENSTOCK_REDIS_URL": redis_url})
+    embedded = running.named("redis-server")
+    running.close()
+    client = redis.Redis.from_url(redis_url)
+    published = client.exists(CATALOGUE)
+    client.close()
+    assert embedded == []
+    assert published
+
+
+def test_callers_own_keys_need_no_file_and_no_key_of_ours(tmp_path: Path) -> None:
+    running = Up(tmp_path, "--passthrough", "dashscope")
+    running.close()
+    assert "the caller's own for dashscope" in running.printed
+    assert "sk-penstock-" not in running.printed
 
 
 def test_a_taken_port_is_an_error_that_names_the_option(tmp_path: Path) -> None:
