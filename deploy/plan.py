@@ -9,7 +9,7 @@ from typing import Final
 from deploy.keys import generated_client_key
 from shared.metrics_server import FRONT_PORT
 from worker.config.loading import Loaded, find_config, load
-from worker.config.schema import Auth
+from worker.config.schema import Auth, Config
 from worker.config.service import is_loopback
 
 _BACKLOG: Final = 4096
@@ -47,6 +47,8 @@ class Plan:
     asking_key: str | None = field(default=None, repr=False)
     open_to_all: bool = False
     passthrough: str | None = None
+    example_model: str = "MODEL"
+    """Shown where no key of ours may ask which models there are."""
 
     @property
     def base_url(self) -> str:
@@ -82,7 +84,13 @@ def make_plan(wishes: Wishes, environ: Mapping[str, str]) -> Plan:
         asking_key=next((key.key.get_secret_value() for key in config.keys), None),
         open_to_all=open_to_all,
         passthrough=passthrough,
+        example_model=_example_model(config, passthrough),
     )
+
+
+def _example_model(config: Config, passthrough: str | None) -> str:
+    provider = config.provider(passthrough) if passthrough else None
+    return next(iter(provider.kind.static_models), "MODEL") if provider else "MODEL"
 
 
 def _for_children(wishes: Wishes, loaded: Loaded, environ: Mapping[str, str]) -> dict[str, str]:

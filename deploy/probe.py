@@ -28,7 +28,7 @@ async def a_model(plan: Plan) -> str:
     """`echo` where there is one, since it costs nothing; else the first of the list."""
     answer = await asyncio.to_thread(_get, f"{plan.base_url}/v1/models", plan.asking_key) or {}
     names = [str(model["id"]) for model in answer.get("data", ())]
-    return next((name for name in names if name in {"echo", "echo/echo"}), names[0] if names else "MODEL")
+    return next((name for name in names if name in {"echo", "echo/echo"}), names[0] if names else plan.example_model)
 
 
 def _get(url: str, key: str | None = None) -> dict[str, Any] | None:

@@ -167,6 +167,7 @@ def test_callers_own_keys_need_no_file_and_no_key_of_ours(tmp_path: Path) -> Non
     running = Up(tmp_path, "--passthrough", "dashscope")
     running.close()
     assert "the caller's own for dashscope" in running.printed
+    assert '"model": "farui-plus"' in running.printed
     assert "sk-penstock-" not in running.printed
 
 
