@@ -5,7 +5,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --require-virtualenv
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade
 TOOLS := .venv/.tools
 
-.PHONY: help install tools run test check bench chaos dist lock clean
+.PHONY: help install tools run test check bench soak chaos dist lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -27,6 +27,9 @@ check: $(TOOLS)  ## format, lint, types and import rules
 
 bench: $(TOOLS)  ## what a request costs: a table
 	$(PY) -m tests.bench
+
+soak: $(TOOLS)  ## half an hour of load while workers are killed: memory, leftovers, answers
+	$(PY) -m tests.bench.soak
 
 chaos: $(TOOLS)  ## every fault, at full length
 	@deploy/debian.sh
