@@ -1,14 +1,40 @@
 """The wheel runs by itself, in an empty folder."""
 
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.deploy.started import Up, penstock
 from tests.servers import ROOT
+
+_SECRETS = ("deploy/.env", "deploy/config/penstock.yaml")
+
+
+def test_the_secrets_of_compose_stay_out_of_image_and_wheel(tmp_path: Path) -> None:
+    """Built from a copy that has them, and no git that would leave them out."""
+    source = tmp_path / "source"
+    for name in ("api", "worker", "shared", "deploy"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "config", ".env"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in _SECRETS:
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text("secret")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("penstock-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = archive.namelist()
+    assert "deploy/compose.yaml" in packed
+    assert not set(_SECRETS) & set(packed)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert ignored.index("deploy/.env") > ignored.index("!deploy")
+    assert ignored.index("deploy/config") > ignored.index("!deploy")
 
 
 @pytest.fixture(scope="module")
