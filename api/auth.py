@@ -9,7 +9,9 @@ from shared.errors import Unauthenticated, Unavailable
 
 OWN_KEY_PREFIX: Final = "sk-penstock-"
 """Begins every key that Penstock makes: such a key is never taken for one of a provider's."""
-_ANYBODY: Final = KeyPolicy(b"", "anybody")
+_ANYBODY: Final = KeyPolicy(b"", "any caller")  # a blank: no key of a configuration has this name
+_OWN_NAME: Final = "callers' own"
+_SHORTEST_OWN_KEY: Final = 10
 _HOW: Final = (
     "You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer "
     "YOUR_KEY). Whoever runs this gateway can give you one."
@@ -44,24 +46,37 @@ def authenticate(headers: Mapping[bytes, bytes], catalogue: Catalogue | None) ->
         )
     key = _bearer(headers)
     if not key:
-        return _without_key(catalogue)
+        return _without_key(headers, catalogue)
     digest = key_digest(catalogue.hmac_key, key)
     policy = catalogue.find_key(digest)
     if policy is not None and not policy.revoked:
         return Caller(policy)
-    if policy is None and catalogue.passthrough is not None and not key.startswith(OWN_KEY_PREFIX):
-        return Caller(KeyPolicy(digest, "passthrough"), own_key=key)
+    if policy is None and catalogue.passthrough is not None and _may_be_own(key):
+        return Caller(KeyPolicy(digest, _OWN_NAME), own_key=key)
     if policy is None and not catalogue.auth_required:
         return Caller(_ANYBODY)
-    raise Unauthenticated(f"Incorrect API key provided. {_HOW}")
+    raise _refusal(catalogue, f"Incorrect API key provided. {_HOW}", "invalid_api_key")
 
 
-def _without_key(catalogue: Catalogue) -> Caller:
+def _may_be_own(key: str) -> bool:
+    """Whether an unknown key can be one of a provider's: none is that short, and headers carry printable ASCII."""
+    return len(key) >= _SHORTEST_OWN_KEY and key.isascii() and key.isprintable() and not key.startswith(OWN_KEY_PREFIX)
+
+
+def _without_key(headers: Mapping[bytes, bytes], catalogue: Catalogue) -> Caller:
     if not catalogue.auth_required:
         return Caller(_ANYBODY)
-    error = Unauthenticated(f"You didn't provide an API key. {_HOW}")
-    error.code = None  # as OpenAI answers it
-    raise error
+    code = "invalid_authorization_format" if headers.get(b"authorization") else "missing_authorization"
+    raise _refusal(catalogue, f"You didn't provide an API key. {_HOW}", code)
+
+
+def _refusal(catalogue: Catalogue, message: str, code: str) -> Unauthenticated:
+    """In OpenAI's shape, which has one code alone, unless the passthrough provider's own types are kept."""
+    if catalogue.passthrough is not None and catalogue.passthrough.typed_errors:
+        return Unauthenticated(message, type="authentication_error", code=code)
+    error = Unauthenticated(message)
+    error.code = code if code == "invalid_api_key" else None
+    return error
 
 
 def _bearer(headers: Mapping[bytes, bytes]) -> str:

@@ -1,5 +1,6 @@
 """Which model a request means, and whether its caller may use it."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from api.auth import Caller
@@ -10,7 +11,7 @@ _MOST_QUOTED: Final = 100
 
 
 def resolve_model(model: str | None, caller: Caller, catalogue: Catalogue) -> ModelEntry:
-    """The model named, or the key's default one.
+    """The model named, or the key's default one. With a key of the caller's own it may be any: its provider knows.
 
     Raises InvalidRequest without either, NotFound with near names, and Forbidden where the key may not use it.
     """
@@ -22,6 +23,8 @@ def resolve_model(model: str | None, caller: Caller, catalogue: Catalogue) -> Mo
             param="model",
         )
     name = caller.policy.mapped(name)
+    if caller.own_key is not None and catalogue.passthrough is not None:
+        return catalogue.passthrough.find_model(name)
     entry = catalogue.find_model(name)
     if entry is None:
         unknown = f"The model '{name[:_MOST_QUOTED]}' does not exist or you do not have access to it."
@@ -32,6 +35,13 @@ def resolve_model(model: str | None, caller: Caller, catalogue: Catalogue) -> Mo
             param="model",
         )
     return entry
+
+
+def visible_models(caller: Caller, catalogue: Catalogue) -> Sequence[ModelEntry]:
+    """What a caller is shown."""
+    if caller.own_key is not None and catalogue.passthrough is not None:
+        return catalogue.passthrough.models
+    return catalogue.visible_models(caller.policy)
 
 
 def _hint(name: str, caller: Caller, catalogue: Catalogue) -> str:

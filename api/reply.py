@@ -31,6 +31,7 @@ class Reply:
         self.about: dict[str, Any] = {}
         self.end: dict[str, Any] = {}
         self.error: GatewayError | None = None
+        self.own_fault_type = ""  # in place of OpenAI's type for failures that are not the client's
         self.first_content_at: float | None = None  # time.perf_counter()
         self._send = send
         self._headers = headers
@@ -117,6 +118,8 @@ class Reply:
     async def _fail(self, error: GatewayError, events: list[bytes]) -> None:
         """With its status while none was sent, else as an event that the OpenAI SDKs raise on; never with [DONE]."""
         self.error = error
+        if self.own_fault_type and error.type == GatewayError.default_type:
+            error.type = self.own_fault_type
         body = orjson.dumps(error.body())
         if self.status or events:
             await self._send_events([*events, b"data: %b\n\n" % body], last=True)

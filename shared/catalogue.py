@@ -88,11 +88,30 @@ class FrontPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class PassthroughPolicy:
+    """An unknown bearer is the caller's own key for `provider`. `models` are those that such callers are shown; they
+    may ask for any other name as well, and then wait `queue_wait_s` at most.
+
+    With `typed_errors` an error's type says whose it is: the key's (`authentication_error`), the upstream's, or ours
+    (`internal_error`).
+    """
+
+    provider: str
+    models: tuple[ModelEntry, ...] = ()
+    queue_wait_s: float = 30.0
+    typed_errors: bool = False
+
+    def find_model(self, model: str) -> ModelEntry:
+        listed = (entry for entry in self.models if entry.id == model)
+        return next(listed, ModelEntry(model, owned_by=self.provider, queue_wait_s=self.queue_wait_s))
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """One generation of it; immutable, so a request keeps the one it began with.
 
-    `patterns` stand for the names that routes accept beside `models`, with a `*` in their ids; `passthrough` names the provider for which
-    an unknown bearer token is the caller's own key; without `auth_required` no key is asked for.
+    `patterns` stand for the names that routes accept beside `models`, with a `*` in their ids; without `auth_required`
+    no key is asked for.
     """
 
     generation: int
@@ -105,7 +124,7 @@ class Catalogue:
     cors_origins: tuple[str, ...] = ()
     queue: QueuePolicy = QueuePolicy()
     front: FrontPolicy = FrontPolicy()
-    passthrough: str | None = None
+    passthrough: PassthroughPolicy | None = None
     auth_required: bool = True
     _by_digest: Mapping[bytes, KeyPolicy] = field(init=False, repr=False, compare=False)
     _by_model: Mapping[str, ModelEntry] = field(init=False, repr=False, compare=False)
@@ -130,6 +149,7 @@ class Catalogue:
         values["keys"] = tuple(_build(KeyPolicy, entry) for entry in values["keys"])
         values["queue"] = _build(QueuePolicy, values["queue"])
         values["front"] = _build(FrontPolicy, values["front"])
+        values["passthrough"] = values["passthrough"] and _passthrough(values["passthrough"])
         return _build(cls, values)
 
     def find_key(self, digest: bytes) -> KeyPolicy | None:
@@ -157,6 +177,11 @@ class Catalogue:
         folded = {name.casefold(): name for name in reversed(names)}
         near = difflib.get_close_matches(model.casefold(), folded, n=_NEAR_NAMES)
         return [folded[name] for name in near]
+
+
+def _passthrough(values: Mapping[str, Any]) -> PassthroughPolicy:
+    models = tuple(_build(ModelEntry, entry) for entry in values["models"])
+    return _build(PassthroughPolicy, {**values, "models": models})
 
 
 def _build(kind: type[T], values: Mapping[str, Any]) -> T:

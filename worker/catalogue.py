@@ -13,7 +13,16 @@ from importlib.resources import files
 import structlog
 
 from shared.bus import Bus, Script
-from shared.catalogue import CATALOGUE_FORMAT, Catalogue, FrontPolicy, KeyPolicy, ModelEntry, QueuePolicy, key_digest
+from shared.catalogue import (
+    CATALOGUE_FORMAT,
+    Catalogue,
+    FrontPolicy,
+    KeyPolicy,
+    ModelEntry,
+    PassthroughPolicy,
+    QueuePolicy,
+    key_digest,
+)
 from shared.names import CATALOGUE, CATALOGUE_NEWS
 from worker.config.canonical import canonical
 from worker.config.loading import Loaded
@@ -52,9 +61,14 @@ class Offer:
 
 
 def make_offer(
-    loaded: Loaded, secrets: Secrets, models: Iterable[ModelEntry], patterns: Iterable[ModelEntry], revision: int
+    loaded: Loaded,
+    secrets: Secrets,
+    models: Iterable[ModelEntry],
+    patterns: Iterable[ModelEntry],
+    revision: int,
+    own_key_models: Iterable[ModelEntry] = (),
 ) -> Offer:
-    """`models` and `patterns` are the route table's."""
+    """All three kinds of models are the route table's."""
     config = loaded.config
     catalogue = Catalogue(
         generation=loaded.generation,
@@ -67,7 +81,7 @@ def make_offer(
         cors_origins=config.server.cors_origins,
         queue=QueuePolicy(max_depth=config.queue.max_depth, max_bytes=config.queue.max_bytes),
         front=FrontPolicy(**config.front.model_dump()),
-        passthrough=config.passthrough.provider if config.passthrough else None,
+        passthrough=_passthrough(config, own_key_models),
         auth_required=config.server.auth is not Auth.NONE,
     )
     return Offer(catalogue, fingerprint(config, secrets), revision)
@@ -131,6 +145,14 @@ class CataloguePublisher:
         log("configuration standing", standing=standing.value, meaning=_MEANINGS[standing])
         self.standing = standing
         self._on_standing(standing)
+
+
+def _passthrough(config: Config, models: Iterable[ModelEntry]) -> PassthroughPolicy | None:
+    provider = config.passthrough and config.provider(config.passthrough.provider)
+    if not provider:
+        return None
+    typed_errors = provider.kind.own_error_type is not None
+    return PassthroughPolicy(provider.name, tuple(models), config.queue.wait_s, typed_errors=typed_errors)
 
 
 def _policy(key: KeyConfig, hmac_key: bytes) -> KeyPolicy:

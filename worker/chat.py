@@ -7,7 +7,7 @@ from collections import deque
 from functools import partial
 from typing import Any, Final
 
-from shared.errors import GatewayError, NotFound, RateLimited
+from shared.errors import GatewayError, NotFound, RateLimited, Unavailable
 from worker.accounts.leases import Delay, Lease
 from worker.accounts.states import SIGN_IN_ENDED
 from worker.attempt import Attempt
@@ -74,14 +74,23 @@ class _Chat:
 
     def _route(self) -> Route:
         envelope = self._job.envelope
-        if envelope.sealed_key and self._state.config.passthrough is not None:
-            return self._routes.direct(self._state.config.passthrough.provider, envelope.model)
+        if envelope.sealed_key:
+            return self._own_route()
         try:
             return self._routes.resolve(envelope.model)
         except NotFound:
             if self._state.is_outdated:  # another worker has the configuration that fronts use
                 raise Park(_ELSEWHERE_S) from None
             raise
+
+    def _own_route(self) -> Route:
+        """With a key of the caller's own: to its provider alone, whatever routes the configuration has."""
+        passthrough = self._state.config.passthrough
+        if passthrough is not None:
+            return self._routes.direct(passthrough.provider, self._job.envelope.model)
+        if self._state.is_outdated:
+            raise Park(_ELSEWHERE_S)
+        raise Unavailable("The configuration has changed and takes no callers' own keys now.", code="not_ready")
 
     def _fallback(self, names: deque[str]) -> Route | None:
         while names:
@@ -185,7 +194,14 @@ class _Chat:
         raise _Failed(fault_behind(delay.why), refusal(route.name, delay.why, wait_s))
 
     def _failed(self, error: UpstreamError) -> _Failed:
-        return _Failed(error.fault, to_client(error, callers_key=bool(self._job.envelope.sealed_key)))
+        return _Failed(error.fault, self._tell(error))
+
+    def _tell(self, error: UpstreamError) -> GatewayError:
+        if not self._job.envelope.sealed_key:
+            return to_client(error)
+        passthrough = self._state.config.passthrough
+        provider = passthrough and self._state.config.provider(passthrough.provider)
+        return to_client(error, callers_key=True, own_type=provider.kind.own_error_type if provider else None)
 
     # ---- answering
 
@@ -206,7 +222,7 @@ class _Chat:
         except BaseException as error:
             await attempt.end(error)
             if isinstance(error, UpstreamError):
-                raise to_client(error, callers_key=bool(self._job.envelope.sealed_key)) from error
+                raise self._tell(error) from error
             raise
         answer = attempt.answer
         out.end(done=answer.done, usage=answer.usage)

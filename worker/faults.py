@@ -137,14 +137,18 @@ def _for_client(error: UpstreamError, *, callers_key: bool) -> str:
     return _QUOTATION.sub("", error.message) or _UNQUOTED.get(error.fault, "The upstream failed on this request.")
 
 
-def to_client(error: UpstreamError, *, callers_key: bool = False) -> GatewayError:
-    """The error as a client sees it: an operator's bad credential is never the caller's 401."""
+def to_client(error: UpstreamError, *, callers_key: bool = False, own_type: str | None = None) -> GatewayError:
+    """The error as a client sees it: an operator's bad credential is never the caller's 401.
+
+    With `callers_key` and an `own_type`, an error that has the upstream's code keeps that code and has this type.
+    """
     shape = (_CALLER_SHAPES.get(error.fault) if callers_key else None) or _SHAPES[error.fault]
-    code = (error.code or shape.code) if error.fault in _OWN_CODES else shape.code
+    own = own_type if callers_key and error.code else None
+    code = (error.code or shape.code) if own or error.fault in _OWN_CODES else shape.code
     return GatewayError(
         _for_client(error, callers_key=callers_key),
         status=shape.status,
-        type=shape.type,
+        type=own or shape.type,
         code=code,
         param=error.param,
         retry_after_s=error.retry_after_s,

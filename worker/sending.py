@@ -6,7 +6,7 @@ from functools import partial
 
 import orjson
 
-from shared.errors import Unauthenticated
+from shared.errors import Unavailable
 from worker.accounts.leases import Lease
 from worker.accounts.renewal import is_renewable
 from worker.answer import UpstreamAnswer
@@ -38,7 +38,7 @@ class Sender:
         self._rules = state.dispatch.key_rules.get(job.envelope.caller, _NO_RULES)
 
     async def attempt(self, destination: Destination, lease: Lease | None) -> Attempt:
-        """Not sent before its `first`. Raises Unauthenticated where a caller's own key cannot be read, UpstreamError
+        """Not sent before its `first`. Raises Unavailable where a caller's own key cannot be read, UpstreamError
         where an account's token cannot be renewed.
         """
         self.history.begin()
@@ -97,8 +97,10 @@ class Sender:
         try:
             sealed = self._state.secrets.open_sealed(box, rid=rid, provider=provider.name, now_s=time.time())
         except SealBroken as error:
-            raise Unauthenticated(f"The key of this request cannot be used: {error}. Send the request again.") from None
-        field = next(one.name for one in provider.kind.credential_fields if one.secret)
+            text = f"The gateway cannot read the key of this request: {error}. Send the request again."
+            raise Unavailable(text, code="not_ready", retry_after_s=1) from None
+        field = provider.kind.own_key_field
+        assert field is not None, "the configuration refuses such a provider"
         return Credential("caller", {field: sealed.key})
 
 

@@ -82,10 +82,11 @@ class WorkerState:
     def _offer(self) -> None:
         """Routes, accounts and catalogue follow the configuration and the discovered models."""
         self.dispatch.use(self._loaded, self._discovery.models)
-        routes = self.dispatch.routes
+        routes, passthrough = self.dispatch.routes, self.config.passthrough
+        own = routes.models_of(passthrough.provider) if passthrough else []
         revision = self._discovery.revision
         self._catalogue.offer(
-            make_offer(self._loaded, self.secrets, routes.public_models(), routes.patterns(), revision)
+            make_offer(self._loaded, self.secrets, routes.public_models(), routes.patterns(), revision, own)
         )
 
     def _use(self, loaded: Loaded) -> None:

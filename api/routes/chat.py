@@ -19,7 +19,7 @@ from shared.errors import GatewayError
 from shared.frames import JobEnvelope
 from shared.sealing import seal
 
-_SEALED_FOR_S = 900.0
+_SEALED_BEYOND_DEADLINE_S = 900.0
 
 
 class ChatCompletions:
@@ -60,6 +60,8 @@ class ChatCompletions:
         caller = authenticate(headers, catalogue)
         assert catalogue is not None  # authenticate raises otherwise
         record.key_hash = caller.short_digest
+        if caller.own_key is not None and catalogue.passthrough is not None and catalogue.passthrough.typed_errors:
+            reply.own_fault_type = "internal_error"
         raw = await read_body(headers, receive, catalogue.front)
         head = validate_chat(raw)
         model = resolve_model(head.model, caller, catalogue)
@@ -80,6 +82,7 @@ class ChatCompletions:
     ) -> Pending:
         wait_s = caller.policy.queue_wait_s or model.queue_wait_s
         now_ms = time.time_ns() // 1_000_000
+        deadline_ms = now_ms + round(wait_s * 1000)
 
         def envelope(rid: str) -> JobEnvelope:
             return JobEnvelope(
@@ -88,17 +91,17 @@ class ChatCompletions:
                 stream=head.stream,
                 include_usage=head.include_usage,
                 enqueued_ms=now_ms,
-                deadline_ms=now_ms + round(wait_s * 1000),
+                deadline_ms=deadline_ms,
                 caller=caller.policy.name,
                 caller_digest=caller.short_digest,
                 body=raw,
-                sealed_key=_seal(caller, rid, catalogue, now_ms),
+                sealed_key=_seal(caller, rid, catalogue, deadline_ms),
             )
 
         return await self._state.relay.submit(envelope, catalogue.queue)
 
 
-def _seal(caller: Caller, rid: str, catalogue: Catalogue, now_ms: int) -> bytes:
+def _seal(caller: Caller, rid: str, catalogue: Catalogue, deadline_ms: int) -> bytes:
     if caller.own_key is None or catalogue.passthrough is None:
         return b""
     return seal(
@@ -106,8 +109,8 @@ def _seal(caller: Caller, rid: str, catalogue: Catalogue, now_ms: int) -> bytes:
         catalogue.sealing_key_id,
         caller.own_key,
         rid=rid,
-        provider=catalogue.passthrough,
-        expires_at_s=now_ms / 1000 + _SEALED_FOR_S,
+        provider=catalogue.passthrough.provider,
+        expires_at_s=deadline_ms / 1000 + _SEALED_BEYOND_DEADLINE_S,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from api.auth import Caller, authenticate
-from api.models import resolve_model
+from api.models import resolve_model, visible_models
 from api.state import FrontState
 from shared.catalogue import Catalogue, ModelEntry
 
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1", tags=["models"])
 @router.get("/models", summary="List the models that your key may use")
 async def list_models(request: Request) -> dict[str, Any]:
     caller, catalogue = _identify(request)
-    return {"object": "list", "data": [describe(entry) for entry in catalogue.visible_models(caller.policy)]}
+    return {"object": "list", "data": [describe(entry) for entry in visible_models(caller, catalogue)]}
 
 
 @router.get("/models/{model:path}", summary="Describe one model")

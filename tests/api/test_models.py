@@ -1,9 +1,10 @@
 import pytest
 
 from api.auth import Caller
-from api.models import resolve_model
+from api.models import resolve_model, visible_models
+from shared.catalogue import KeyPolicy, ModelEntry, PassthroughPolicy
 from shared.errors import Forbidden, InvalidRequest, NotFound
-from tests.api.app import CATALOGUE
+from tests.api.app import CATALOGUE, change
 
 ALL, SOME, _ = (Caller(policy) for policy in CATALOGUE.keys)
 
@@ -47,3 +48,18 @@ def test_a_name_that_the_key_may_not_use_is_403(model: str) -> None:
     with pytest.raises(Forbidden) as caught:
         resolve_model(model, SOME, CATALOGUE)
     assert caught.value.status == 403
+
+
+OWN = Caller(KeyPolicy(b"d", "callers' own"), own_key="sk-of-the-caller")
+PASSING = change(passthrough=PassthroughPolicy("dashscope", (ModelEntry("qwen-plus", queue_wait_s=7),), queue_wait_s=9))
+
+
+def test_callers_with_own_keys_are_shown_their_providers_models_alone() -> None:
+    assert [entry.id for entry in visible_models(OWN, PASSING)] == ["qwen-plus"]
+    assert [entry.id for entry in visible_models(ALL, PASSING)] == ["gpt-4o", "moonshot/kimi-k2"]
+
+
+@pytest.mark.parametrize(("model", "wait_s"), [("qwen-plus", 7), ("brand-new", 9), ("gpt-4o", 9)])
+def test_callers_with_own_keys_may_ask_for_any_name(model: str, wait_s: float) -> None:
+    entry = resolve_model(model, OWN, PASSING)
+    assert (entry.id, entry.queue_wait_s) == (model, wait_s)

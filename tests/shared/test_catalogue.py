@@ -8,6 +8,7 @@ from shared.catalogue import (
     FrontPolicy,
     KeyPolicy,
     ModelEntry,
+    PassthroughPolicy,
     QueuePolicy,
     key_digest,
     short_digest,
@@ -24,6 +25,13 @@ policies = st.builds(
     revoked=st.booleans(),
 )
 entries = st.builds(ModelEntry, id=names, created=st.integers(0, 2**31), owned_by=names, queue_wait_s=st.floats(0, 600))
+passthroughs = st.builds(
+    PassthroughPolicy,
+    provider=names,
+    models=st.lists(entries, max_size=3).map(tuple),
+    queue_wait_s=st.floats(0, 600),
+    typed_errors=st.booleans(),
+)
 catalogues = st.builds(
     Catalogue,
     generation=st.integers(0, 2**40),
@@ -36,7 +44,7 @@ catalogues = st.builds(
     cors_origins=st.lists(names, max_size=2).map(tuple),
     queue=st.builds(QueuePolicy, max_depth=st.integers(0, 10**6), max_bytes=st.integers(0, 2**40)),
     front=st.builds(FrontPolicy, keep_alive_s=st.floats(0, 60), max_body_bytes=st.integers(0, 2**30)),
-    passthrough=st.none() | names,
+    passthrough=st.none() | passthroughs,
     auth_required=st.booleans(),
 )
 

@@ -113,9 +113,14 @@ def _without_account(config: Config) -> _Problems:
 
 
 def _passthrough(config: Config) -> _Problems:
-    if config.passthrough and config.provider(config.passthrough.provider) is None:
-        names = (provider.name for provider in config.providers)
-        yield ("passthrough", "provider"), unknown(config.passthrough.provider, names, "provider")
+    if config.passthrough is None:
+        return
+    name = config.passthrough.provider
+    provider = config.provider(name)
+    if provider is None:
+        yield ("passthrough", "provider"), unknown(name, (one.name for one in config.providers), "provider")
+    elif provider.kind.own_key_field is None:
+        yield ("passthrough", "provider"), f"{name!r} is of a type of which one bearer key is no whole credential"
 
 
 def _circles(config: Config) -> _Problems:

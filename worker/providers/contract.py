@@ -194,6 +194,16 @@ class Provider(ABC):
     options: ClassVar[type[Options]] = Options
     static_models: tuple[str, ...] = ()
     """Offered where the upstream has no model list."""
+    own_error_type: str | None = None
+    """The type of errors with this upstream's own code, towards callers with keys of their own. None: OpenAI's."""
+
+    @property
+    def own_key_field(self) -> str | None:
+        """The value of a credential that a caller's bearer key can be; None where one value is no credential."""
+        field = next((field for field in self.credential_fields if field.secret), None)
+        if field is None or any(other.required for other in self.credential_fields if other is not field):
+            return None
+        return field.name
 
     @abstractmethod
     def build_request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:

@@ -8,9 +8,10 @@ models and lists of parts for models that see or hear; asking the wrong one is a
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import orjson
+from pydantic import Field
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
@@ -27,7 +28,7 @@ from worker.providers.contract import (
     UpstreamRequest,
 )
 from worker.providers.dashscope_answer import CODES, NativeMapper, complain, whole_answer
-from worker.providers.dashscope_request import is_multimodal, native_body, possible_choice, thinks
+from worker.providers.dashscope_request import is_multimodal, native_body, possible_choice, thinks, within
 
 _TEXT: Final = "/api/v1/services/aigc/text-generation/generation"
 _MULTIMODAL: Final = "/api/v1/services/aigc/multimodal-generation/generation"
@@ -37,13 +38,15 @@ _PER_MINUTE: Final = ("per minute", "token-limit", "tpm", "rate limit")
 class DashScopeOptions(CompatibleOptions):
     """`mode`: which of the two interfaces to speak. `workspace` and `inspect` set the headers of that name.
 
-    `multimodal`: further models (patterns) that take lists of parts.
+    `multimodal`: further models (patterns) that take lists of parts. `most_tokens`: a larger max_tokens is lowered to
+    this; the first pattern that matches the model counts.
     """
 
     mode: Literal["native", "compatible"] = "native"
     workspace: str | None = None
     inspect: bool = False
     multimodal: tuple[str, ...] = ()
+    most_tokens: Mapping[str, Annotated[int, Field(ge=1)]] = {"farui*": 2000}
 
 
 class DashScope(Provider):
@@ -54,6 +57,7 @@ class DashScope(Provider):
     credential_source = "bailian.console.aliyun.com, API keys; a key belongs to one region and its base_url"
     options: ClassVar[type[Options]] = DashScopeOptions
     static_models = ("farui-plus", "qwen-plus", "qwen-max", "qwen-turbo")
+    own_error_type = "dashscope_error"
 
     def __init__(self) -> None:
         self._compatible = CompatibleProvider(
@@ -68,6 +72,7 @@ class DashScope(Provider):
 
     def build_request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
         options, streamed = _options(chat.settings), chat.stream or thinks(chat)
+        chat = replace(chat, body=within(chat.body, chat.model, options.most_tokens))
         if options.mode == "compatible":
             return self._compatible_request(chat, credential, streamed=streamed)
         headers = [*_headers(chat.settings, credential)]

@@ -54,6 +54,15 @@ def thinks(chat: ChatCall) -> bool:
     return bool(told) or _matches(chat.model, _ALWAYS_THINKS)
 
 
+def within(body: Mapping[str, Any], model: str, most_tokens: Mapping[str, int]) -> Mapping[str, Any]:
+    """`body` with its limits of tokens lowered to what `most_tokens` (pattern -> tokens) has for the model."""
+    most = next((most for pattern, most in most_tokens.items() if _matches(model, (pattern,))), None)
+    if most is None:
+        return body
+    named = ((name, body.get(name)) for name in ("max_tokens", "max_completion_tokens"))
+    return {**body, **{name: most for name, asked in named if asked is not None and asked > most}}
+
+
 def native_body(chat: ChatCall, upstream: str, *, multimodal: bool, streamed: bool) -> JsonObject:
     """Raises InvalidRequest naming the field that cannot be said."""
     drop = chat.settings.drop_params

@@ -57,12 +57,29 @@ class RouteTable:
         return route
 
     def direct(self, provider: str, model: str) -> Route:
-        """The route to one provider alone, whatever it lists: for a caller with a key of its own."""
+        """The route to one provider alone, for a caller with a key of its own: to what the name means there, else to
+        the upstream's model of that name. It has no fallbacks, and its strategy asks for no account.
+
+        Raises NotFound, also for a name that is not in the file's list of the provider's models.
+        """
         offer = next((offer for offer in self._offers if offer.provider.name == provider), None)
-        if offer is None:
-            raise self._not_found(model)
-        upstream_model = offer.upstream_model(model) or model
-        return self._plain(model, [offer.destination(upstream_model)])
+        destinations = self._at(provider, model)
+        if offer is not None and not destinations:
+            labelled = self._labels.find(model)
+            name = labelled[2] if labelled is not None and labelled[0] is offer else model
+            trusted = offer.trusted_model(name)
+            destinations = [] if trusted is None else [offer.destination(trusted)]
+        if not destinations:
+            raise NotFound(f"The model '{model}' does not exist. GET /v1/models lists what does.", param="model")
+        stage = Stage(model, Strategy.PRIORITY, tuple(destinations))
+        return Route(model, (stage,), (), self._config.routing.retries, None, None)
+
+    def _at(self, provider: str, model: str) -> list[Destination]:
+        try:
+            destinations = self.resolve(model).destinations
+        except NotFound:
+            return []
+        return [one for one in destinations if one.provider.name == provider]
 
     # ---- what may be asked for
 
@@ -74,6 +91,10 @@ class RouteTable:
         else:
             names |= dict.fromkeys(f"{offer.provider.label}/{name}" for offer in self._offers for name in offer.names)
         return [self._entry(name) for name in names]
+
+    def models_of(self, provider: str) -> list[ModelEntry]:
+        """Those of the listed models that a caller with a key of its own for this provider can ask."""
+        return [entry for entry in self.public_models() if self._at(provider, entry.id)]
 
     def patterns(self) -> list[ModelEntry]:
         """Names with a `*` that are accepted besides the listed ones. What stands before a slash is among them."""

@@ -137,9 +137,52 @@ def test_a_disabled_provider_offers_nothing() -> None:
     assert [entry.id for entry in table.public_models()] == ["gpt-4", "claude"]
 
 
-def test_a_callers_own_key_reaches_one_provider_with_any_model() -> None:
-    route = build().direct("two", "brand-new")
-    assert labels(route) == ["two/brand-new"]
+@pytest.mark.parametrize("name", ["brand-new", "two/brand-new"])
+def test_a_callers_own_key_reaches_one_provider_with_any_model(name: str) -> None:
+    assert labels(build().direct("two", name)) == ["two/brand-new"]
+
+
+OWN_KEY_ROUTES: dict[str, Any] = {
+    "raced": {"strategy": "race", "targets": ["one/gpt-4", "two/gpt-4"], "fallbacks": ["one/kimi"]},
+    "nested": {"strategy": "priority", "targets": ["raced", "one/kimi", "two/claude"]},
+    "foreign": {"targets": ["one/kimi"], "fallbacks": ["two/claude"]},
+    "star-*": {"targets": ["one/*", "two/*"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "reached"),
+    [
+        ("gpt-4", ["two/gpt-4"]),
+        ("raced", ["two/gpt-4"]),
+        ("nested", ["two/gpt-4", "two/claude"]),
+        ("foreign", ["two/foreign"]),
+        ("star-claude", ["two/claude"]),
+        ("one/kimi", ["two/one/kimi"]),
+        ("kimi", ["two/kimi"]),
+        ("first/kimi", ["two/first/kimi"]),
+    ],
+)
+@pytest.mark.parametrize("mode", ["merge", "prefix"])
+def test_no_route_leads_a_callers_own_key_elsewhere(name: str, reached: list[str], mode: str) -> None:
+    accounts = [{"name": "a", "api_key": "k", "prefix": "first"}]
+    table = build(OWN_KEY_ROUTES, provider("one", credentials=accounts), provider("two"), mode=mode)
+    route = table.direct("two", name)
+    assert labels(route) == reached
+    assert (route.fallbacks, [stage.strategy for stage in route.stages]) == ((), [Strategy.PRIORITY])
+
+
+def test_a_list_in_the_file_holds_for_callers_own_keys_too() -> None:
+    table = build({}, provider("one"), provider("two", models=["claude"]))
+    assert labels(table.direct("two", "claude")) == ["two/claude"]
+    with pytest.raises(NotFound):
+        table.direct("two", "kimi")
+
+
+def test_callers_with_own_keys_are_shown_what_leads_to_their_provider() -> None:
+    table = build(OWN_KEY_ROUTES)
+    assert [entry.id for entry in table.models_of("two")] == ["raced", "nested", "gpt-4", "claude"]
+    assert [entry.id for entry in build(mode="prefix").models_of("two")] == ["two/gpt-4", "two/claude"]
 
 
 def test_routes_rule_over_providers_and_nested_routes_under_outer_ones() -> None:

@@ -21,11 +21,10 @@ def convert(source: Source) -> Imported:
         models=[*_MODELS, "*"],
         defaults={"temperature": 0.7, "top_p": 1.0, "max_tokens": 2000},
         drop_params=True,
+        most_tokens={"farui-plus": 2000, "*": 4000},
     )
     draft.more["passthrough"] = {"provider": "dashscope"}
-    draft.note(
-        "a max_tokens above the model's own limit is no longer lowered in silence: DashScope's answer is passed on"
-    )
+    draft.note("max_tokens is lowered to 2000 for farui-plus and to 4000 for others, as there: see most_tokens")
     draft.note("histories of more than 20 messages are no longer cut")
     draft.note("its video endpoints are not offered")
     return draft.done()
