@@ -1,6 +1,6 @@
 """What this gateway is and whether it works: /, /health, /livez, /readyz. None of them asks for a key."""
 
-from datetime import UTC, datetime
+import time
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -23,21 +23,21 @@ _ENDPOINTS: Final = {
 @router.get("/", summary="What this service is")
 async def describe_service() -> dict[str, Any]:
     return {
+        "message": "Penstock is running",
         "service": SERVICE,
         "version": version("penstock"),
         "description": "An OpenAI-compatible gateway: point an OpenAI SDK's base URL at /v1.",
+        "usage": {"endpoint": "/v1/chat/completions", "method": "POST", "auth": "Bearer YOUR_KEY"},
         "endpoints": _ENDPOINTS,
+        "docs": "/docs",
     }
 
 
 @router.get("/health", summary="State of the service, for people and dashboards")
-async def report_health(request: Request) -> dict[str, str]:
+async def report_health(request: Request) -> dict[str, str | int]:
+    """`timestamp` is unix time, s."""
     missing = find_missing(request.app.state.front)
-    return {
-        "status": missing[0] if missing else "ok",
-        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "service": SERVICE,
-    }
+    return {"status": missing[0] if missing else "healthy", "timestamp": int(time.time()), "service": SERVICE}
 
 
 @router.get("/livez", summary="This process runs")

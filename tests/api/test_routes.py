@@ -1,6 +1,6 @@
 """Models, health, documentation, and the whole way of a chat request until it would be queued."""
 
-from datetime import UTC, datetime, timedelta
+import time
 from typing import Any
 
 import httpx
@@ -76,8 +76,8 @@ async def test_readiness_and_health_name_what_is_missing(
 async def test_when_all_is_well_they_say_so(client: httpx.AsyncClient) -> None:
     assert (await client.get("/readyz")).json() == {"status": "ok", "missing": []}
     health = (await client.get("/health")).json()
-    assert (health["status"], health["service"]) == ("ok", "penstock")
-    assert datetime.now(UTC) - datetime.fromisoformat(health["timestamp"]) < timedelta(minutes=1)
+    assert (health["status"], health["service"]) == ("healthy", "penstock")
+    assert 0 <= time.time() - health["timestamp"] < 60
 
 
 async def test_the_documentation_describes_chat_with_its_schema_key_and_example(client: httpx.AsyncClient) -> None:

@@ -47,12 +47,12 @@ class Result:
 _numbers = itertools.count(1)
 
 
-def request_bytes(model: str, *, stream: bool, nonce: str) -> bytes:
+def request_bytes(model: str, *, stream: bool, nonce: str, key: str = CLIENT_KEY) -> bytes:
     message = {"role": "user", "content": nonce}
     body = orjson.dumps({"model": model, "stream": stream, "messages": [message]})
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n"
-        f"authorization: Bearer {CLIENT_KEY}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"authorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -71,6 +71,7 @@ class Client:
         limit_s: float = 60,
         hang_up_after: int | None = None,
         leave: asyncio.Event | None = None,
+        key: str = CLIENT_KEY,
     ) -> Result:
         """Leaves after so many tokens, or when `leave` is set. Raises TimeoutError if nothing ends it within `limit_s`:
         a hung request.
@@ -81,7 +82,7 @@ class Client:
         async with asyncio.timeout(limit_s):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
-                writer.write(request_bytes(model, stream=stream, nonce=result.nonce))
+                writer.write(request_bytes(model, stream=stream, nonce=result.nonce, key=key))
                 await _whichever(self._read(reader, result, hang_up_after), leave)
             except ConnectionError:
                 pass  # the front died: an end without an answer, which `silent` tells

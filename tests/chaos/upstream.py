@@ -7,7 +7,8 @@ The model's name sets what happens, in parts joined by "-":
                  e.g. "num-n40-g20-reset7"; also plain, html, okerror, status429, hang without a number;
   "poison" kills the process that asks
 A token is "<nonce>:<index> "; the nonce is the last word of the last message. `GET /stats` gives a JSON object
-nonce -> {"calls", "tokens", "ended", "hung_up", "hung_up_at"} and the connections that are open.
+nonce -> {"calls", "tokens", "ended", "hung_up", "hung_up_at"}, "keys", nonce -> the key of each of its calls, and the
+connections that are open.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ HTML = b"<!doctype html><html><body>Sign in to continue</body></html>"
 ERROR = {"error": {"message": "the upstream broke", "type": "server_error", "param": None, "code": "broken"}}
 MID_FAULTS = ("reset", "end", "errorevent", "stall", "badjson", "badtext", "long")
 calls: dict[str, dict[str, float]] = {}
+keys: dict[str, list[str]] = {}
 connections: set["Connection"] = set()
 
 
@@ -85,13 +87,15 @@ class Connection(asyncio.Protocol):
         if head.startswith(b"GET"):
             self.get(head)
         else:
-            self.task = asyncio.get_running_loop().create_task(self.answer(orjson.loads(rest[:length])))
+            found = re.search(rb"\r\nauthorization: Bearer ([^\r]*)", head, re.IGNORECASE)
+            key = found[1].decode() if found else ""
+            self.task = asyncio.get_running_loop().create_task(self.answer(orjson.loads(rest[:length]), key))
 
     def get(self, head: bytes) -> None:
         if b"/models" in head:
             self.whole({"object": "list", "data": [{"id": "num", "object": "model"}]})
         else:
-            self.whole({"calls": calls, "connections": len(connections)})
+            self.whole({"calls": calls, "keys": keys, "connections": len(connections)})
 
     def whole(self, value: Any, status: str = "200 OK", media: str = "application/json") -> None:
         body = value if isinstance(value, bytes) else orjson.dumps(value)
@@ -101,8 +105,9 @@ class Connection(asyncio.Protocol):
     def chunk(self, data: bytes) -> None:
         self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
-    async def answer(self, body: dict[str, Any]) -> None:
+    async def answer(self, body: dict[str, Any], key: str) -> None:
         nonce = body["messages"][-1]["content"].split()[-1]
+        keys.setdefault(nonce, []).append(key)
         row = calls.setdefault(nonce, {"calls": 0, "tokens": 0, "ended": 0, "hung_up": 0})
         row["calls"] += 1
         self.row = row

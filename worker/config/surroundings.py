@@ -24,7 +24,10 @@ def implied(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def for_callers(type_name: str, environ: Mapping[str, str]) -> tuple[dict[str, Any], list[Problem]]:
-    """The configuration of a gateway that passes each caller's own key on to one provider, e.g. dashscope."""
+    """The configuration of a gateway that passes each caller's own key on to one provider, e.g. dashscope.
+
+    It holds no secret that a browser's page could use, so pages of all origins may call it.
+    """
     kind = providers().get(type_name)
     if kind is None:
         return {}, [Problem(("passthrough",), unknown(type_name, providers(), "provider type"))]
@@ -32,7 +35,8 @@ def for_callers(type_name: str, environ: Mapping[str, str]) -> tuple[dict[str, A
     address = environ.get(f"{type_name.upper().replace('-', '_')}_BASE_URL")
     if address:
         entry["base_url"] = address
-    return {"providers": [entry], "passthrough": {"provider": type_name}}, []
+    server = {"cors_origins": ["*"]}
+    return {"server": server, "providers": [entry], "passthrough": {"provider": type_name}}, []
 
 
 def add_keys(data: dict[str, Any], environ: Mapping[str, str]) -> list[Problem]:
