@@ -110,8 +110,9 @@ class PassthroughPolicy:
 class Catalogue:
     """One generation of it; immutable, so a request keeps the one it began with.
 
-    `patterns` stand for the names that routes accept beside `models`, with a `*` in their ids; without `auth_required`
-    no key is asked for.
+    `patterns` stand for the names that routes accept beside `models`, with a `*` in their ids; `passthrough` names the
+    provider for which an unknown bearer token is the caller's own key; without `auth_required` no key is asked for.
+    `admin_digest` is that of the administration key, empty where there is none.
     """
 
     generation: int
@@ -126,6 +127,8 @@ class Catalogue:
     front: FrontPolicy = FrontPolicy()
     passthrough: PassthroughPolicy | None = None
     auth_required: bool = True
+    admin_digest: bytes = b""
+    openai_style_api: bool = False
     _by_digest: Mapping[bytes, KeyPolicy] = field(init=False, repr=False, compare=False)
     _by_model: Mapping[str, ModelEntry] = field(init=False, repr=False, compare=False)
 

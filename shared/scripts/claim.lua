@@ -13,6 +13,8 @@ if source == QUEUE then
     call('HDEL', SCORES, rid)
   end
 end
+-- A burst is shared: the first to wake leaves the others their part.
+room = math.min(room, math.max(1, math.ceil(call('ZCARD', source) / call('ZCARD', WORKERS))))
 local out, bytes, heard = {}, 0, {}
 local ids = call('ZRANGE', source, 0, room - 1, 'WITHSCORES')
 for i = 1, #ids, 2 do

@@ -49,6 +49,15 @@ class Arena:
             left["running upstream"] = running
         return left
 
+    def busy_worker(self) -> Process:
+        """The worker that runs most jobs by Redis' account."""
+        client = redis.Redis.from_url(self.redis.url)
+        names: Any = client.zrange("{ps}:workers", 0, -1)
+        running: Any = {name: client.hlen(f"{{ps}}:inf:{name.decode()}") for name in names}
+        client.close()
+        busiest = max(running, key=running.__getitem__).decode()
+        return next(worker for worker in self.system.workers if busiest in worker.log())
+
     def queued(self) -> int:
         """Jobs that wait in Redis."""
         client = redis.Redis.from_url(self.redis.url)
@@ -75,9 +84,10 @@ class Arena:
         """Until the upstream has got so many requests in all."""
         await self.until(f"{count} upstream calls", lambda: sum(row["calls"] for row in self.calls().values()) >= count)
 
-    async def until_tokens(self, count: int) -> None:
-        """Until each call of the upstream has said so many tokens."""
-        await self.until(f"{count} tokens each", lambda: all(row["tokens"] >= count for row in self.calls().values()))
+    async def until_tokens(self, tokens: int, streams: int) -> None:
+        """Until the upstream has so many calls, and has said so many tokens in each."""
+        await self.until_called(streams)
+        await self.until(f"{tokens} tokens", lambda: all(row["tokens"] >= tokens for row in self.calls().values()))
 
 
 def start_upstream(folder: Path) -> tuple[Process, int]:

@@ -15,7 +15,7 @@ MEMORY = pytest.mark.parametrize("append_only", [False], ids=["memory"])
 async def test_a_worker_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
     """It takes nothing new and ends when its last stream has."""
     asked = asyncio.create_task(arena.client.many(40, "num-n30-g100"))
-    await arena.until_tokens(3)
+    await arena.until_tokens(3, 40)
     worker = arena.system.workers[0]
     worker.send(signal.SIGTERM)
     later = await arena.client.many(10, "num-n3")
@@ -28,7 +28,7 @@ async def test_a_worker_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
 async def test_a_front_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
     """It serves on for a moment, for a balancer does not send a POST again, and ends when its last stream has."""
     asked = asyncio.create_task(arena.client.many(40, "num-n50-g100"))
-    await arena.until_tokens(3)
+    await arena.until_tokens(3, 40)
     front = arena.system.fronts[0]
     front.process.send(signal.SIGTERM)
     later = await arena.client.many(10, "num-n3")
@@ -42,7 +42,7 @@ async def test_a_drain_limit_ends_the_rest_with_an_error(tmp_path: Path) -> None
     """A stream that outlives the worker's limit ends honestly."""
     with build_arena(tmp_path, config={"worker": {"drain_s": 1}}) as arena:
         asked = asyncio.create_task(arena.client.many(10, "num-n200-g100"))
-        await arena.until_tokens(3)
+        await arena.until_tokens(3, 10)
         for worker in arena.system.workers:
             worker.send(signal.SIGTERM)
         for result in await asked:

@@ -41,7 +41,7 @@ class TestWorker:
         """Nothing was shown: every answer is exact, soon after the upstream could have given it."""
         asked = both(arena, SLOW_START)
         await arena.until_called(2 * HALF)
-        arena.system.workers[0].kill()
+        arena.busy_worker().kill()
         killed_at = time.monotonic()
         results = await asked
         assert inexact(results, 20) == []
@@ -51,8 +51,8 @@ class TestWorker:
     async def test_killed_mid_stream_is_told(self, arena: Arena) -> None:
         """What was shown is an exact beginning, and the error comes within two seconds."""
         asked = asyncio.create_task(arena.client.many(2 * HALF, STREAM))
-        await arena.until_tokens(5)
-        arena.system.workers[0].kill()
+        await arena.until_tokens(5, 2 * HALF)
+        arena.busy_worker().kill()
         killed_at = time.monotonic()
         results = await asked
         assert broken(results, 40) == []
@@ -65,11 +65,12 @@ class TestWorker:
     async def test_frozen_past_its_lease_is_as_dead(self, arena: Arena) -> None:
         """Its streams end with an error, its late frames are dropped when it thaws."""
         asked = asyncio.create_task(arena.client.many(2 * HALF, "num-n120-g100"))
-        await arena.until_tokens(5)
-        arena.system.workers[0].freeze()
+        await arena.until_tokens(5, 2 * HALF)
+        worker = arena.busy_worker()
+        worker.freeze()
         frozen_at = time.monotonic()
         await asyncio.sleep(9)
-        arena.system.workers[0].thaw()
+        worker.thaw()
         results = await asked
         assert broken(results, 120) == []
         failed = inexact(results, 120)
@@ -150,9 +151,8 @@ class TestRedis:
 @pytest.mark.parametrize("append_only", [True], ids=["append-only"])
 async def test_a_worker_and_redis_die_together(arena: Arena) -> None:
     asked = both(arena, STREAM)
-    await arena.until_tokens(0)
     await arena.until_called(2 * HALF)
-    arena.system.workers[0].kill()
+    arena.busy_worker().kill()
     arena.redis.process.kill()
     arena.redis.start()
     assert broken(await asked, 40) == []

@@ -43,7 +43,7 @@ async def test_ninety_seconds_without_redis(tmp_path: Path) -> None:
 async def test_redis_at_its_memory_limit(arena: Arena) -> None:
     """New requests are refused clearly, running ones finish, and service is back when there is room again."""
     asked = asyncio.create_task(arena.client.many(40, "num-n40-g50"))
-    await arena.until_tokens(2)
+    await arena.until_tokens(2, 40)
     client = redis.Redis.from_url(arena.redis.url)
     client.config_set("maxmemory", "1mb")
     refused = await arena.client.many(10, "num-n3")
@@ -119,7 +119,7 @@ async def test_a_sentinel_failover_under_load(tmp_path: Path, sentinels: Sentine
         arena = Arena(system.start(fronts=2, workers=2), port)
         await arena.until("sentinels agree", sentinels.agreed)
         running = asyncio.create_task(arena.client.many(40, "num-n150-g100"))
-        await arena.until_tokens(3)
+        await arena.until_tokens(3, 40)
         sentinels.master.kill()
         during: list[Result] = []
         began = time.monotonic()
