@@ -80,11 +80,11 @@ class Gateway:
     def __init__(self, system: System, upstream: Counting) -> None:
         self.system = system
         self.upstream = upstream
-        self._client = httpx.AsyncClient(base_url=system.url, timeout=60, limits=httpx.Limits(max_connections=None))
+        self.client = httpx.AsyncClient(base_url=system.url, timeout=60, limits=httpx.Limits(max_connections=None))
 
     async def ask(self, model: str, text: str = "hi", key: str = CLIENT_KEY, **body: Any) -> httpx.Response:
         asked = {"model": model, "messages": [{"role": "user", "content": text}], **body}
-        return await self._client.post("/v1/chat/completions", json=asked, headers={"authorization": f"Bearer {key}"})
+        return await self.client.post("/v1/chat/completions", json=asked, headers={"authorization": f"Bearer {key}"})
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self.client.aclose()
