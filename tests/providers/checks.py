@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.providers import sdk_types
-from tests.providers.cases import Case, cases, raised
+from tests.providers.cases import Case, as_golden, cases, raised, response
 from worker.faults import UpstreamError
-from worker.providers.contract import Chunk
+from worker.providers.contract import Ask, Chunk, Exchange
 
 CASES = cases()
 
@@ -56,3 +56,18 @@ def assert_promises(chunks: list[Chunk]) -> None:
         assert chunk.data["choices"], "a chunk without choices before the end"
         assert chunk.data.get("usage") is None
     assert bool(chunks[-1].data.get("usage")) == (chunks[-1].data["choices"] == [])
+
+
+def walk(exchange: Exchange, steps: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What an exchange asks when it gets the responses of `steps`."""
+    asked = []
+    answers = iter(steps)
+    reply = None
+    try:
+        while True:
+            step = exchange.send(reply)
+            given_step = next(answers, {})
+            asked.append({"ask" if isinstance(step, Ask) else "answer": as_golden(step.request)})
+            reply = response(given_step.get("response", {})) if isinstance(step, Ask) else None
+    except StopIteration:
+        return asked

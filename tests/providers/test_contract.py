@@ -19,10 +19,10 @@ from tests.providers.cases import (
     settings,
     type_folders,
 )
-from tests.providers.checks import CASES, assert_promises, assert_raised, each, each_entry
+from tests.providers.checks import CASES, assert_promises, assert_raised, each, each_entry, walk
 from worker.faults import UpstreamError
 from worker.joining import join
-from worker.providers.contract import Answer, Ask, Exchange, LocalProvider, Status
+from worker.providers.contract import Answer, LocalProvider, Status
 from worker.providers.registry import providers
 
 NAMES = sorted(providers())
@@ -85,21 +85,6 @@ def assert_golden(case: Case, single: str, several: str, *, stream: bool) -> Non
     asked = [without_response(step) for step in steps]
     assert walk(case.provider.exchange(chat, case.credential), steps) == asked
     assert dict(chat.body) == before, "the chat's body was changed"
-
-
-def walk(exchange: Exchange, steps: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What an exchange asks when it gets the responses of `steps`."""
-    asked = []
-    answers = iter(steps)
-    reply = None
-    try:
-        while True:
-            step = exchange.send(reply)
-            given_step = next(answers, {})
-            asked.append({"ask" if isinstance(step, Ask) else "answer": as_golden(step.request)})
-            reply = response(given_step.get("response", {})) if isinstance(step, Ask) else None
-    except StopIteration:
-        return asked
 
 
 def without_response(step: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 System and developer messages move to `system`, wherever they stand: what Anthropic's own OpenAI endpoint does. All
 results of one turn's tool calls come in one user turn, first in its content. A participant's `name` goes in front of
-the text, as there is no field for it. The `detail` of an image has no counterpart.
+the text, as there is no field for it. An image's `detail: low` is refused, as it has no counterpart.
 
 Thinking: an answer's thinking blocks, signed, are given as the member `thinking_blocks` beside `reasoning_content`; a
 client that sends its messages back whole returns them, and then they come first in their turn, unchanged, as the API
@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from shared.errors import InvalidRequest
 from worker.providers.contract import ChatCall, JsonObject
-from worker.providers.fields import refusal
+from worker.providers.fields import check_detail, named, refusal
 from worker.providers.media import Media, read_media
 from worker.providers.toolbox import read_arguments
 
@@ -99,8 +99,9 @@ class Dialogue:
             block = self._block(part, f"{path}.content[{index}]")
             if block is not None:
                 blocks.append(_with_cache(block, part))
-        if message["role"] == "user" and message.get("name") and blocks and blocks[0]["type"] == "text":
-            blocks[0]["text"] = f"{message['name']}: {blocks[0]['text']}"
+        spoken = next((block for block in blocks if block["type"] == "text"), None)
+        if spoken is not None:
+            spoken["text"] = named(message, spoken["text"])
         if blocks:
             _with_cache(blocks[-1], message)
         return blocks
@@ -111,6 +112,8 @@ class Dialogue:
             text = part[kind]
             return {"type": "text", "text": text} if text.strip() else None
         try:
+            if kind == "image_url":
+                check_detail(part, path, upstream=UPSTREAM, drop=self._drop)
             if kind != "input_audio":
                 return _media(read_media(part, path, UPSTREAM), path, kind)
             raise refusal(path, UPSTREAM, "it takes no audio")

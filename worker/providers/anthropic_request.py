@@ -82,8 +82,11 @@ def build_body(chat: ChatCall) -> JsonObject:
     user = wanted.get("safety_identifier") or wanted.get("user")
     if user:
         body["metadata"] = {"user_id": user}
-    if wanted.get("service_tier") in _TIERS:
-        body["service_tier"] = _TIERS[wanted["service_tier"]]
+    tier = wanted.get("service_tier", "")
+    if tier in _TIERS:
+        body["service_tier"] = _TIERS[tier]
+    elif tier and not drop:
+        raise refusal("service_tier", UPSTREAM, f"it has no tier {tier!r}")
     if "cache_control" in wanted:
         body["cache_control"] = wanted["cache_control"]
     elif wanted.get("prompt_cache_options", {}).get("mode") == "implicit":
@@ -197,7 +200,7 @@ def _set_tools(body: JsonObject, box: Toolbox, dialogue: Dialogue, chat: ChatCal
         if budgeted or not traits(chat.model).forces_tools:
             if not drop:
                 why = "while it thinks within a budget" if budgeted else "at all"
-                raise refusal("tool_choice", UPSTREAM, f"{chat.model} cannot be made to call a tool {why}")
+                raise refusal(box.choice_path, UPSTREAM, f"{chat.model} cannot be made to call a tool {why}")
             choice = {}
     if not box.parallel and choice.get("type") != "none":
         choice = {"type": "auto", **choice, "disable_parallel_tool_use": True}

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from worker.providers.contract import ChatCall, JsonObject
-from worker.providers.fields import bounded, refusal, told_messages, wishes
+from worker.providers.fields import bounded, check_detail, check_search, named, refusal, told_messages, wishes
 
 _MULTIMODAL: Final = ("*-vl*", "qvq*", "*-omni*", "*-ocr*", "qwen3.[5-9]*", "qwen[4-9]*", "gui-*")
 _ALWAYS_THINKS: Final = ("qwq*", "qvq*", "*-thinking*", "deepseek-r1*")
@@ -75,6 +75,7 @@ def native_body(chat: ChatCall, upstream: str, *, multimodal: bool, streamed: bo
     if "max_completion_tokens" in wanted:
         parameters["max_tokens"] = wanted["max_completion_tokens"]
     if "web_search_options" in wanted:
+        check_search(wanted["web_search_options"], upstream=upstream, drop=drop)
         parameters.setdefault("enable_search", True)
     _set_thinking(parameters, chat.model, wanted.get("reasoning_effort"))
     if wanted.get("tools"):
@@ -82,6 +83,8 @@ def native_body(chat: ChatCall, upstream: str, *, multimodal: bool, streamed: bo
     messages = _in_front(told_messages(chat.body["messages"], _PARTS, upstream=upstream, drop=drop))
     if not multimodal and not drop and any(_has_media(message) for message in messages):
         raise refusal("messages", upstream, f"{chat.model} reads text only")
+    for index, message in enumerate(messages if multimodal else ()):
+        _check_details(message, f"messages[{index}]", upstream, drop=drop)
     told = [_with_parts(message) if multimodal else _with_text(message) for message in messages]
     return {"model": chat.model, "input": {"messages": told}, "parameters": parameters}
 
@@ -142,7 +145,7 @@ def _in_front(messages: list[JsonObject]) -> list[JsonObject]:
     system = [message for message in messages if message["role"] == "system"]
     if not system or (messages[0] is system[0] and len(system) == 1):
         return messages
-    text = "\n\n".join(_text(message) for message in system)
+    text = "\n\n".join(named(message, _text(message)) for message in system)
     return [{"role": "system", "content": text}, *(message for message in messages if message["role"] != "system")]
 
 
@@ -156,6 +159,13 @@ def _text(message: Mapping[str, Any]) -> str:
 def _has_media(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
     return isinstance(content, list) and any(part["type"] != "text" for part in content)
+
+
+def _check_details(message: Mapping[str, Any], path: str, upstream: str, *, drop: bool) -> None:
+    parts = message["content"] if isinstance(message.get("content"), list) else ()
+    for index, part in enumerate(parts):
+        if part["type"] == "image_url":
+            check_detail(part, f"{path}.content[{index}]", upstream=upstream, drop=drop)
 
 
 def _with_text(message: JsonObject) -> JsonObject:

@@ -5,12 +5,11 @@ from typing import Any
 
 from shared.errors import InvalidRequest
 
-HARMLESS = frozenset(
-    {"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier"}
-)
+HARMLESS = frozenset({"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
 """Metadata about a request, no wish for its answer: dropped without a word where an upstream has no such field."""
 
 _ALWAYS = frozenset({"model", "messages", "stream", "stream_options"})
+_USUAL_TIERS = frozenset({"auto", "default"})
 # A value that asks for what happens anyway is no wish at all.
 _NEUTRAL: Mapping[str, Any] = {
     "n": 1,
@@ -39,7 +38,7 @@ def wishes(body: Mapping[str, Any], supported: Iterable[str], *, upstream: str, 
             continue
         if name in known:
             wanted[name] = value
-        elif name not in HARMLESS and not drop:
+        elif not _is_harmless(name, value) and not drop:
             raise refusal(name, upstream)
     return wanted
 
@@ -52,10 +51,14 @@ def without_refused(body: Mapping[str, Any], names: Iterable[str], *, upstream: 
     left = dict(body)
     for name in names:
         value = left.pop(name, None)
-        neutral = value is None or name in HARMLESS or (name in _NEUTRAL and value == _NEUTRAL[name])
+        neutral = value is None or _is_harmless(name, value) or (name in _NEUTRAL and value == _NEUTRAL[name])
         if not neutral and not drop:
             raise refusal(name, upstream)
     return left
+
+
+def _is_harmless(name: str, value: Any) -> bool:
+    return name in HARMLESS or (name == "service_tier" and value in _USUAL_TIERS)
 
 
 def bounded(value: float, low: float, high: float, param: str, *, upstream: str, drop: bool) -> float:
@@ -66,33 +69,77 @@ def bounded(value: float, low: float, high: float, param: str, *, upstream: str,
     return nearest
 
 
+def named(message: Mapping[str, Any], text: str) -> str:
+    """A text with its participant's name in front, for dialects that have no field for it.
+
+    The assistant's own name is left out: it would begin its answers with what stands before the earlier ones.
+    """
+    name = message.get("name")
+    return f"{name}: {text}" if name and text and message["role"] in {"user", "system", "developer"} else text
+
+
 def told_messages(
     messages: Iterable[Mapping[str, Any]], parts: Iterable[str], *, upstream: str, drop: bool
 ) -> list[dict[str, Any]]:
     """Messages for a dialect that is close to OpenAI's but knows only these types of content parts.
 
-    Raises InvalidRequest naming `messages` for other parts and for the old function messages, unless `drop`.
+    Raises InvalidRequest for other parts, for spoken answers and for the old function messages, unless `drop`.
     """
     known = frozenset(parts)
-    return [_told_message(message, known, upstream, drop=drop) for message in messages]
+    return [
+        _told_message(message, f"messages[{index}]", known, upstream, drop=drop)
+        for index, message in enumerate(messages)
+    ]
 
 
-def _told_message(message: Mapping[str, Any], parts: frozenset[str], upstream: str, *, drop: bool) -> dict[str, Any]:
+def _told_message(
+    message: Mapping[str, Any], path: str, parts: frozenset[str], upstream: str, *, drop: bool
+) -> dict[str, Any]:
     told = {name: value for name, value in message.items() if name not in {"refusal", "audio", "annotations"}}
     if told["role"] == "developer":
         told["role"] = "system"
     if (told["role"] == "function" or told.get("function_call")) and not drop:
-        raise refusal("messages", upstream, "function messages are an older form of tool messages")
+        raise refusal(path, upstream, "function messages are an older form of tool messages")
+    if message.get("audio") and not drop:
+        raise refusal(f"{path}.audio", upstream, "it does not keep what it said")
     if isinstance(told.get("content"), list):
-        content = [
-            {"type": "text", "text": part["refusal"]} if part["type"] == "refusal" else dict(part)
-            for part in told["content"]
-        ]
-        told["content"] = [part for part in content if part["type"] in parts]
-        if len(told["content"]) < len(content) and not drop:
-            unknown = next(part["type"] for part in content if part["type"] not in parts)
-            raise refusal("messages", upstream, f"content parts of type {unknown} are not known")
+        told["content"] = [_told_part(part) for part in told["content"]]
+        _keep(told["content"], f"{path}.content", parts, upstream, drop=drop)
+    if message.get("refusal"):
+        told["content"] = _joined(told.get("content"), message["refusal"])
     return told
+
+
+def _told_part(part: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "text", "text": part["refusal"]} if part["type"] == "refusal" else dict(part)
+
+
+def _keep(content: list[dict[str, Any]], path: str, parts: frozenset[str], upstream: str, *, drop: bool) -> None:
+    """Removes what is not of these types, unless it is to be refused."""
+    for index, part in enumerate(content):
+        if part["type"] not in parts and not drop:
+            raise refusal(f"{path}[{index}]", upstream, f"content parts of type {part['type']} are not known")
+    content[:] = [part for part in content if part["type"] in parts]
+
+
+def _joined(content: Any, refused: str) -> Any:
+    """What an assistant said, and that it refused."""
+    if isinstance(content, list):
+        return [*content, {"type": "text", "text": refused}]
+    return f"{content}\n\n{refused}" if content else refused
+
+
+def check_detail(part: Mapping[str, Any], path: str, *, upstream: str, drop: bool) -> None:
+    """For a dialect that always looks at images closely. Raises InvalidRequest for `detail: low`, unless `drop`."""
+    if part["image_url"].get("detail") == "low" and not drop:
+        raise refusal(f"{path}.image_url.detail", upstream, "it looks at every image closely")
+
+
+def check_search(options: Mapping[str, Any], *, upstream: str, drop: bool) -> None:
+    """For a dialect that searches or does not. Raises InvalidRequest for how and where to, unless `drop`."""
+    for name, value in options.items():
+        if value is not None and not drop:
+            raise refusal(f"web_search_options.{name}", upstream, "it can be told to search, but not how")
 
 
 def refusal(param: str, upstream: str, why: str = "") -> InvalidRequest:

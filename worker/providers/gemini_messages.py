@@ -3,14 +3,14 @@
 System and developer messages join in the instruction, wherever they stand. A participant's `name` goes in front of the
 text. Files by id are URIs of Google's Files API or Cloud Storage; http and https URLs are fetched by Google itself
 since January 2026, so nothing is downloaded here. A URL that does not tell its type is taken for a JPEG image, as the
-API asks for one. The `detail` of an image has no counterpart per part.
+API asks for one. The `detail` of images is told for a whole request: as finely as the one that asks for most.
 
 Thought signatures come back where Google's own OpenAI endpoint has them, in `extra_content.google.thought_signature`
 of a tool call, and of the message for one that came with text. Gemini 3 answers 400 to a turn whose first call has
 none: where it was lost, or the history is another model's, that call gets the value which Google documents for this.
 
 Source: Content, Part and FunctionResponse of the google-genai package 3.4; ai.google.dev, "Thought signatures", "File
-input methods", "OpenAI compatibility".
+input methods", "Media resolution", "OpenAI compatibility".
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ import orjson
 
 from shared.errors import InvalidRequest
 from worker.providers.contract import ChatCall, JsonObject
-from worker.providers.fields import refusal
+from worker.providers.fields import named, refusal
 from worker.providers.gemini_models import UPSTREAM, signs_thoughts
 from worker.providers.media import Media, read_media
 from worker.providers.toolbox import read_arguments
@@ -37,6 +37,7 @@ class Contents:
         self._drop = chat.settings.drop_params
         self._signs = signs_thoughts(chat.model)
         self._names: dict[str, str] = {}
+        self._details: set[str] = set()
         self.system: list[JsonObject] = []
         self.turns: list[JsonObject] = []
         for index, message in enumerate(chat.body["messages"]):
@@ -48,6 +49,13 @@ class Contents:
             raise InvalidRequest("'messages' has no text. Send a message with content.", param="messages")
         if self.turns[0]["role"] == "model":
             self.turns.insert(0, {"role": "user", "parts": [_BEGINNING]})
+
+    @property
+    def resolution(self) -> str | None:
+        """How closely to look at images, None where it is the model's choice."""
+        if self._details & {"high", "original"}:
+            return "MEDIA_RESOLUTION_HIGH"
+        return "MEDIA_RESOLUTION_LOW" if self._details == {"low"} else None
 
     def _add(self, message: Mapping[str, Any], path: str) -> None:
         role = message["role"]
@@ -72,14 +80,16 @@ class Contents:
         else:
             mapped = (self._part(part, f"{path}.content[{index}]") for index, part in enumerate(content or ()))
             found = [part for part in mapped if part is not None]
-        if message["role"] == "user" and message.get("name") and found and "text" in found[0]:
-            found[0]["text"] = f"{message['name']}: {found[0]['text']}"
+        spoken = next((part for part in found if "text" in part), None)
+        if spoken is not None:
+            spoken["text"] = named(message, spoken["text"])
         return found
 
     def _part(self, part: Mapping[str, Any], path: str) -> JsonObject | None:
         kind = part["type"]
         if kind in {"text", "refusal"}:
             return {"text": part[kind]} if part[kind] else None
+        self._details.add(part["image_url"].get("detail") or "auto" if kind == "image_url" else "auto")
         return _media(read_media(part, path, UPSTREAM), kind)
 
     def _said(self, message: Mapping[str, Any], path: str) -> list[JsonObject]:

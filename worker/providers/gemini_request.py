@@ -83,6 +83,8 @@ def build_body(chat: ChatCall) -> JsonObject:
     if isinstance(options, GeminiOptions) and options.safety:
         body["safetySettings"] = [{"category": name, "threshold": level} for name, level in options.safety.items()]
     config = _generation(wanted, chat.model, drop=drop)
+    if contents.resolution:
+        config["mediaResolution"] = contents.resolution
     _read_extra(body, config, wanted.get("extra_body"), drop=drop)
     if config:
         body["generationConfig"] = config

@@ -22,7 +22,7 @@ from worker.providers.contract import (
     StreamMapper,
     UpstreamRequest,
 )
-from worker.providers.fields import bounded, refusal, told_messages, wishes
+from worker.providers.fields import bounded, check_search, refusal, told_messages, wishes
 
 _OWN_FIELDS: Final = frozenset(
     {"enable_thinking", "thinking_budget", "thinking_strategy", "web_search", "penalty_score", "repetition_penalty"}
@@ -107,6 +107,7 @@ class Qianfan(CompatibleProvider):
         if "stop" in wanted:
             body["stop"] = self._stops(wanted["stop"], drop=drop)
         if "web_search_options" in wanted:
+            check_search(wanted["web_search_options"], upstream=self.title, drop=drop)
             body.setdefault("web_search", {"enable": True})
         _set_reasoning(body, wanted.get("reasoning_effort"))
         return body

@@ -24,7 +24,7 @@ from worker.providers.contract import (
     Status,
     UpstreamRequest,
 )
-from worker.providers.fields import refusal
+from worker.providers.fields import named, refusal
 
 _ENDED: Final = (
     " Qwen Code's free tier ended on 2026-04-15, and accounts without a plan are refused like this: use a DashScope "
@@ -118,7 +118,7 @@ def _one_system(messages: list[JsonObject]) -> list[JsonObject]:
     system = [message for message in messages if message["role"] == "system"]
     if len(system) < 2 and messages[: len(system)] == system:  # noqa: PLR2004  one is what is wanted
         return messages
-    text = "\n\n".join(part for message in system for part in _texts(message["content"]))
+    text = "\n\n".join(named(message, "\n\n".join(_texts(message["content"]))) for message in system)
     return [{"role": "system", "content": text}, *(message for message in messages if message["role"] != "system")]
 
 

@@ -30,7 +30,7 @@ from worker.providers.contract import (
     Provider,
     UpstreamRequest,
 )
-from worker.providers.fields import refusal, wishes
+from worker.providers.fields import check_search, refusal, wishes
 from worker.providers.sessions import json_object
 from worker.providers.spark_events import SparkMapper, refusal_in, whole_answer
 from worker.providers.spark_messages import http_messages, socket_messages
@@ -125,6 +125,7 @@ class Spark(Provider):
         options = _options(chat)
         fields = (*_SOCKET_FIELDS, *_PENALTIES) if model.thinks else _SOCKET_FIELDS
         wanted = wishes(chat.body, fields, upstream=f"{self.title} over WebSocket", drop=chat.settings.drop_params)
+        check_search(wanted.get("web_search_options", {}), upstream=self.title, drop=chat.settings.drop_params)
         header = {"app_id": credential.values["app_id"], "uid": (wanted.pop("user", None) or options.uid or "")}
         header["uid"] = header["uid"][:_LONGEST_USER]
         texts = socket_messages(chat, self.title, None if model.takes_system else options.prompt)
@@ -154,7 +155,9 @@ class Spark(Provider):
                 raise refusal("response_format", self.title, "it has json_object, no json_schema")
             del body["response_format"]
         body.setdefault("max_tokens", body.pop("max_completion_tokens", None))
-        if body.pop("web_search_options", None) is not None:
+        search = body.pop("web_search_options", None)
+        if search is not None:
+            check_search(search, upstream=self.title, drop=drop)
             body["tools"] = [*body.get("tools", []), _WEB_SEARCH]
         effort = body.pop("reasoning_effort", None)
         if effort is not None:

@@ -31,13 +31,15 @@ class Tool:
 @dataclass(frozen=True, slots=True)
 class Toolbox:
     """`mode` is "auto", "none", "required" or "" where the request does not choose; `only` names the one function that
-    must be called. Tools that the choice does not allow are left out already.
+    must be called. Tools that the choice does not allow are left out already. `choice_path` is where the request has
+    its choice, for error messages.
     """
 
     tools: tuple[Tool, ...] = ()
     mode: str = ""
     only: str | None = None
     parallel: bool = True
+    choice_path: str = "tool_choice"
 
 
 def read_tools(wanted: Mapping[str, Any], upstream: str, *, drop: bool) -> Toolbox:
@@ -61,7 +63,8 @@ def read_tools(wanted: Mapping[str, Any], upstream: str, *, drop: bool) -> Toolb
             names = [_name(entry) for entry in allowed]
             return Toolbox(tuple(tool for tool in tools if tool.name in names), mode, parallel=parallel)
         case {"function": {"name": name}} | {"name": name}:
-            return Toolbox(tuple(tools), "required", name, parallel=parallel)
+            path = "tool_choice" if "tool_choice" in wanted else "function_call"
+            return Toolbox(tuple(tools), "required", name, parallel=parallel, choice_path=path)
     if not drop:
         raise refusal("tool_choice", upstream, "it has functions, no custom tools")
     return Toolbox(tuple(tools), parallel=parallel)

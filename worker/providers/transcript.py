@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.errors import InvalidRequest
 from worker.providers.contract import ChatCall
-from worker.providers.fields import refusal
+from worker.providers.fields import named, refusal
 
 _NAMES = {"user": "User", "assistant": "Assistant"}
 
@@ -61,10 +61,11 @@ def message_text(message: Any, index: int, upstream: str, *, drop: bool) -> str:
         if drop:
             return ""
         raise refusal(f"messages[{index}]", upstream, "it has no tool calls")
+    if message.get("audio") and not drop:
+        raise refusal(f"messages[{index}].audio", upstream, "it does not keep what it said")
     content = message.get("content")
-    if isinstance(content, str):
-        return content
-    return "\n".join(_part_texts(content or (), index, upstream, drop=drop))
+    texts = [content] if isinstance(content, str) else _part_texts(content or (), index, upstream, drop=drop)
+    return named(message, "\n".join([*texts, *filter(None, [message.get("refusal")])]))
 
 
 def transcript(talk: Dialogue) -> str:

@@ -2,8 +2,8 @@
 
 Sources: docs.bigmodel.cn (chat completions, error codes), docs.z.ai, and the official zai-sdk (parameters, JWT). Other
 than first noted: GLM-5.2 and later take `reasoning_effort` itself; temperature 1 and top_p 1 are allowed, the SDK
-lowers them to 0.99 for older models only. How strictly a tool's schema is followed cannot be asked for: `strict` is
-left out. `request_id` is sent only if the client gives one, since a second try with the same one is refused (1231).
+lowers them to 0.99 for older models only. `request_id` is sent only if the client gives one, since a second try with
+the same one is refused (1231).
 """
 
 import hmac
@@ -27,7 +27,7 @@ from worker.providers.contract import (
     Settings,
     UpstreamRequest,
 )
-from worker.providers.fields import bounded, refusal, told_messages, wishes
+from worker.providers.fields import bounded, check_detail, named, refusal, told_messages, wishes
 
 _TOKEN_LIVES_MS: Final = 3_600_000
 _OWN_FIELDS: Final = frozenset(
@@ -159,7 +159,9 @@ class Zhipu(CompatibleProvider):
                 raise refusal("tool_choice", self.title, "only auto and none are known")
         elif choice:
             body["tool_choice"] = choice
-        body["tools"] = [_tool(tool, self.title, drop=drop) for tool in wanted["tools"]]
+        body["tools"] = [
+            _tool(tool, f"tools[{index}]", self.title, drop=drop) for index, tool in enumerate(wanted["tools"])
+        ]
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         return super().parse_error(_ODD_STATUSES.get(status, status), headers, body)
@@ -189,19 +191,27 @@ def _base64url(data: bytes) -> bytes:
 def _messages(messages: Iterable[Mapping[str, Any]], upstream: str, *, drop: bool) -> list[JsonObject]:
     """Authors have no names here, and images no detail."""
     told = told_messages(messages, _PARTS, upstream=upstream, drop=drop)
-    for message in told:
-        message.pop("name", None)
-        for part in message["content"] if isinstance(message.get("content"), list) else ():
+    for index, message in enumerate(told):
+        path, content = f"messages[{index}].content", message.get("content")
+        if isinstance(content, str):
+            message["content"] = named(message, content)
+        for place, part in enumerate(content if isinstance(content, list) else ()):
             if part["type"] == "image_url":
+                check_detail(part, f"{path}[{place}]", upstream=upstream, drop=drop)
                 part["image_url"] = {"url": part["image_url"]["url"]}
+        if isinstance(content, list) and content and content[0]["type"] == "text":
+            content[0]["text"] = named(message, content[0]["text"])
+        message.pop("name", None)
     return told
 
 
-def _tool(tool: Mapping[str, Any], upstream: str, *, drop: bool) -> JsonObject:
+def _tool(tool: Mapping[str, Any], path: str, upstream: str, *, drop: bool) -> JsonObject:
     if tool["type"] == "custom" and not drop:
-        raise refusal("tools", upstream, "custom tools are not known")
+        raise refusal(path, upstream, "custom tools are not known")
     if tool["type"] != "function":
         return dict(tool)
+    if tool["function"].get("strict") and not drop:
+        raise refusal(f"{path}.function.strict", upstream, "how strictly a schema is followed cannot be asked for")
     return {"type": "function", "function": {k: v for k, v in tool["function"].items() if k != "strict"}}
 
 
