@@ -7,7 +7,7 @@ silence proves nothing.
 import asyncio
 import time
 
-from api.pending import Pending, broken
+from api.pending import broken
 from api.relay import Relay
 from shared import scripts
 from shared.bus import Bus, BusDown, CommandRefused
@@ -33,13 +33,13 @@ class Clocks:
             if self._bus.connected:
                 self._relay.send_acknowledgements()
                 await self._look_after(self._bus.heard_at)
-            self._refuse_overdue()
+            self._refuse_overdue(self._bus.heard_at)
 
     async def _look_after(self, now: float) -> None:
         """`now` is when Redis was last heard: while it is frozen no silence counts."""
         doubtful = []
         for pending in self._relay.pending.values():
-            silence_s = self._silence_s(pending, now)
+            silence_s = self._silence_s(pending.heard_at, now)
             if not pending.inbox.shown:
                 if silence_s > _DOUBT_S:
                     doubtful.append(pending)
@@ -54,16 +54,24 @@ class Clocks:
         for pending, status in zip(doubtful, known, strict=True):
             if status != _UNKNOWN:
                 pending.heard_at = now
-            elif self._silence_s(pending, now) > _UNKNOWN_S:
+            elif self._silence_s(pending.heard_at, now) > _UNKNOWN_S:
                 self._relay.enqueue_anew(pending)
 
-    def _silence_s(self, pending: Pending, now: float) -> float:
-        return now - max(pending.heard_at, self._relay.steady_since)
+    def _silence_s(self, heard_at: float, now: float) -> float:
+        return now - max(heard_at, self._relay.steady_since)
 
-    def _refuse_overdue(self) -> None:
+    def _refuse_overdue(self, now: float) -> None:
         """What nobody took in time is refused here, for there may be no worker to do it, or no Redis."""
         now_ms = time.time_ns() // 1_000_000
         for pending in self._relay.pending.values():
             envelope = pending.envelope
-            if envelope is not None and not pending.inbox.worker and now_ms > envelope.deadline_ms + _OVERDUE_MS:
-                pending.fail(Unavailable("No worker took the request in time.", code="queue_timeout", retry_after_s=5))
+            if envelope is None or now_ms <= envelope.deadline_ms + _OVERDUE_MS:
+                continue
+            if not pending.inbox.worker:
+                pending.fail(_overdue("No worker", "Unless Redis failed meanwhile, no upstream was asked"))
+            elif self._silence_s(pending.served_at, now) > _SILENCE_S:
+                pending.fail(_overdue("After one that is gone no worker", "An upstream may have processed the request"))
+
+
+def _overdue(who: str, done: str) -> Unavailable:
+    return Unavailable(f"{who} took the request in time. {done}: send it again.", code="queue_timeout", retry_after_s=5)

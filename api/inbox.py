@@ -31,20 +31,36 @@ class Inbox:
         self.expected = 0
         self.shown = False
         self.ready: list[Delivery] = []
+        self.ready_bytes = 0
+        self.delivered_bytes = 0
         self._held: dict[int, Delivery] = {}
         self._held_bytes = 0
 
-    def begin_epoch(self, epoch: int) -> None:
-        """The request is known to be enqueued anew: nothing of earlier epochs counts."""
+    def begin_epoch(self, epoch: int) -> bool:
+        """The request is known to be enqueued anew: nothing of earlier epochs counts. False if the client has meanwhile
+        seen content of one: then that run goes on, and the new one is not wanted.
+        """
+        if self.shown:
+            return False
         if epoch > self.epoch:
             self._adopt(epoch, 0, "")
+        return True
+
+    def take(self) -> list[Delivery]:
+        """What has become ready since the last call."""
+        ready, self.ready, self.ready_bytes = self.ready, [], 0
+        return ready
 
     def _adopt(self, epoch: int, attempt: int, worker: str) -> None:
         self.epoch, self.attempt, self.worker = epoch, attempt, worker
         self.expected = 0
-        self.ready.clear()
+        self.drop_ready()
         self._held.clear()
         self._held_bytes = 0
+
+    def drop_ready(self) -> None:
+        self.ready.clear()
+        self.ready_bytes = 0
 
     def _pin(self, sender: str, epoch: int, attempt: int) -> Verdict:
         """Is this the run that we listen to? A newer one becomes it while nothing is shown."""
@@ -84,6 +100,9 @@ class Inbox:
         self.expected += 1
         if delivery[0] in {Kind.CHUNK, Kind.RESULT}:
             self.shown = True
+        size = _size(delivery)
+        self.ready_bytes += size
+        self.delivered_bytes += size
         self.ready.append(delivery)
 
     def _hold(self, sequence: int, delivery: Delivery) -> None:

@@ -15,10 +15,10 @@ class Pending:
 
     __slots__ = (
         "_due",
-        "_size",
         "_timer",
         "_waiter",
         "acknowledged",
+        "acknowledged_bytes",
         "asked_at",
         "born",
         "envelope",
@@ -27,9 +27,9 @@ class Pending:
         "inbox",
         "left",
         "number",
-        "received_bytes",
         "rid",
         "sent",
+        "served_at",
     )
 
     def __init__(self, number: int, rid: str, envelope: JobEnvelope, now: float) -> None:
@@ -40,20 +40,23 @@ class Pending:
         self.inbox = Inbox()
         self.sent = False  # an enqueue was written to Redis, whether or not it arrived
         self.heard_at = now  # the loop's clock, s: last sign that the request is alive
+        self.served_at = now  # last sign of a worker that runs it
         self.asked_at = 0.0
-        self.acknowledged = 0
-        self.received_bytes = 0  # since the last acknowledgement
+        self.acknowledged = (0, 0, 0)  # epoch, attempt, next sequence
+        self.acknowledged_bytes = 0
         self.failure: GatewayError | None = None
         self.left = False
-        self._size = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
         self._due = 0.0  # the loop's clock, s
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
+        self._resolve(woken=True)
+
+    def _resolve(self, *, woken: bool) -> None:
         waiter = self._waiter
         if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+            waiter.set_result(woken)
 
     def fail(self, error: GatewayError) -> None:
         """Ends the request from our side, after what has arrived in order."""
@@ -66,37 +69,40 @@ class Pending:
         self.left = True
         self.wake()
 
-    def note(self, payload: object) -> None:
-        """Counts what waits for a client; one that does not read ends with an error rather than fill our memory."""
-        if isinstance(payload, bytes):
-            self._size += len(payload)
-            self.received_bytes += len(payload)
-
     @property
     def overflowing(self) -> bool:
-        return self._size > MAILBOX_CAP_BYTES
+        """Its client does not read. What arrives while somebody waits for it is not too much, however large."""
+        return self._waiter is None and self.inbox.ready_bytes > MAILBOX_CAP_BYTES
+
+    @property
+    def unacknowledged_bytes(self) -> int:
+        return self.inbox.delivered_bytes - self.acknowledged_bytes
 
     async def next(self, timeout_s: float | None = None) -> list[Delivery]:
         """What has arrived in order since the last call; waits for something.
 
         An empty list says that `timeout_s` passed or that the client left. Raises the failure when nothing is left.
         """
-        if not (self.inbox.ready or self.failure or self.left):
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            if timeout_s is not None:
-                self._set_timer(loop, loop.time() + timeout_s)
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+        while not (self.inbox.ready or self.failure or self.left):
+            if not await self._wait(timeout_s):
+                return []
         if self.left:
             return []
-        ready, self.inbox.ready = self.inbox.ready, []
-        self._size = 0
+        ready = self.inbox.take()
         if not ready and self.failure is not None:
             raise self.failure
         return ready
+
+    async def _wait(self, timeout_s: float | None) -> bool:
+        """False if the time passed."""
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        if timeout_s is not None:
+            self._set_timer(loop, loop.time() + timeout_s)
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
 
     def _set_timer(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         """One timer for many waits: it is moved by setting a number, and looks at that when it fires."""
@@ -112,7 +118,7 @@ class Pending:
         if loop.time() < self._due:
             self._timer = loop.call_at(self._due, self._look, loop)
         else:
-            self.wake()
+            self._resolve(woken=False)
 
     def stop_clock(self) -> None:
         """Nobody will call `next` again: the timer must not keep what it would look at."""

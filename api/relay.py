@@ -7,10 +7,11 @@ an error.
 
 import asyncio
 import secrets
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from api.acknowledgements import Acknowledgements
 from api.inbox import Verdict
 from api.pending import Pending, broken
 from shared import scripts
@@ -23,7 +24,6 @@ from shared.names import control_channel, response_channel
 _REPLAY_EVERY_S = 0.2
 _ACKNOWLEDGE_BYTES = 1024 * 1024
 _OUTAGE_WAITED_S = 5.0
-_NOBODY_WAITS = -1
 
 
 class Relay:
@@ -37,7 +37,7 @@ class Relay:
         self._bus = bus
         self._loop = asyncio.get_running_loop()
         self._number = 0
-        self._acknowledgements: defaultdict[str, list[list[Any]]] = defaultdict(list)
+        self._acknowledgements = Acknowledgements()
         self._cancels: list[str] = []
         self._down_since: float | None = self._loop.time()
         self._policy = QueuePolicy()
@@ -74,7 +74,9 @@ class Relay:
             return
         now = self._loop.time()
         self._down_since = self._down_since or now
-        if now - self._down_since > _OUTAGE_WAITED_S or len(self.pending) >= self._policy.max_depth:
+        waiting = [pending.envelope for pending in self.pending.values() if pending.envelope is not None]
+        full = len(waiting) >= self._policy.max_depth or sum(map(_size, waiting)) >= self._policy.max_bytes
+        if full or now - self._down_since > _OUTAGE_WAITED_S:
             raise Unavailable("The queue cannot be reached. Try again.", code="queue_unavailable", retry_after_s=2)
 
     async def _enqueue(self, pending: Pending) -> None:
@@ -96,8 +98,8 @@ class Relay:
             raise Unavailable("The queue's memory is full. Try again.", code="queue_full", retry_after_s=2) from error
         if answer < 0:
             raise Unavailable("The queue is full. Try again shortly.", code="queue_full", retry_after_s=1)
-        if answer == 1:
-            pending.inbox.begin_epoch(epoch)
+        if answer == 1 and not pending.inbox.begin_epoch(epoch):
+            self._cancel(pending.rid)  # the run that had been given up has come back, and is what the client sees
 
     def finish(self, pending: Pending, *, complete: bool) -> None:
         """The client has got all there is, or, not `complete`, is gone or was given an error of ours."""
@@ -139,9 +141,7 @@ class Relay:
         verdict = inbox.receive(sender, epoch, attempt, sequence, kind, payload)
         self.counts["frames"] += 1
         if verdict is Verdict.TAKEN or verdict is Verdict.BEHIND:
-            pending.heard_at = self._loop.time()
-            if kind == Kind.CHUNK:
-                pending.note(payload)
+            pending.heard_at = pending.served_at = self._loop.time()
             if inbox.ready:
                 if inbox.shown:
                     pending.envelope = None
@@ -150,12 +150,13 @@ class Relay:
             self._act(verdict, pending, sender, epoch, attempt)
         if pending.overflowing:
             self._give_up(pending)
-        if pending.received_bytes > _ACKNOWLEDGE_BYTES:
+        if pending.unacknowledged_bytes > _ACKNOWLEDGE_BYTES:
             self._acknowledge(pending)
+            self._send_acknowledgements(sender)  # the worker may wait for room
 
     def _give_up(self, pending: Pending) -> None:
         """Its client does not read: what it was not sent is dropped, and the upstream let go."""
-        pending.inbox.ready.clear()
+        pending.inbox.drop_ready()
         pending.fail(GatewayError("The client read its answer too slowly.", code="client_too_slow"))
         self.finish(pending, complete=False)
 
@@ -166,7 +167,8 @@ class Relay:
             return
         verdict = pending.inbox.beacon(sender, epoch, attempt, next_sequence)
         if verdict is Verdict.TAKEN or verdict is Verdict.BEHIND:
-            pending.heard_at = self._loop.time()
+            pending.heard_at = pending.served_at = self._loop.time()
+            pending.acknowledged = (0, 0, 0)  # once more: the worker, who may wait for it, may not have heard it
         if verdict is not Verdict.TAKEN:
             self._act(verdict, pending, sender, epoch, attempt)
 
@@ -205,13 +207,13 @@ class Relay:
 
     def _acknowledge(self, pending: Pending) -> None:
         inbox = pending.inbox
-        if inbox.worker and inbox.expected > pending.acknowledged:
-            pending.acknowledged = inbox.expected
-            pending.received_bytes = 0
-            self._acknowledgements[inbox.worker].append([pending.rid, inbox.epoch, inbox.attempt, inbox.expected])
+        arrived = (inbox.epoch, inbox.attempt, inbox.expected)
+        if inbox.worker and inbox.expected and arrived != pending.acknowledged:
+            pending.acknowledged, pending.acknowledged_bytes = arrived, inbox.delivered_bytes
+            self._acknowledgements.arrived(inbox.worker, (pending.rid, inbox.epoch, inbox.attempt), inbox.expected)
 
     def _refuse(self, worker: str, rid: str, epoch: int, attempt: int) -> None:
-        self._acknowledgements[worker].append([rid, epoch, attempt, _NOBODY_WAITS])
+        self._acknowledgements.refuse(worker, (rid, epoch, attempt))
 
     def _tell(self, worker: str, verb: str, *arguments: Any) -> bool:
         try:
@@ -238,14 +240,18 @@ class Relay:
     def send_acknowledgements(self) -> None:
         for pending in self.pending.values():
             self._acknowledge(pending)
-        told, self._acknowledgements = self._acknowledgements, defaultdict(list)
-        for worker, entries in told.items():
-            if not self._tell(worker, "acknowledge", entries):
-                self._acknowledgements[worker] += entries
+        for worker in self._acknowledgements.workers():
+            self._send_acknowledgements(worker)
+
+    def _send_acknowledgements(self, worker: str) -> None:
+        entries = self._acknowledgements.take(worker)
+        if entries and not self._tell(worker, "acknowledge", entries):
+            self._acknowledgements.give_back(worker, entries)
 
     def _on_up(self, which: str) -> None:
         self.steady_since = self._loop.time()
         if which == "commands":
+            self._down_since = None
             cancels, self._cancels = self._cancels, []
             for rid in cancels:
                 self._cancel(rid)
@@ -257,6 +263,10 @@ class Relay:
             if pending.inbox.worker:
                 pending.asked_at = 0.0
                 self._ask_replay(pending)
+
+
+def _size(envelope: JobEnvelope) -> int:
+    return len(envelope.body)
 
 
 def note_refusal(task: asyncio.Task[None], pending: Pending) -> None:

@@ -1,0 +1,183 @@
+"""The relay between a Redis that is played by the test and a client that is played by the test."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from api.clocks import Clocks
+from api.pending import MAILBOX_CAP_BYTES, Pending
+from api.relay import Relay
+from shared.catalogue import QueuePolicy
+from shared.errors import Unavailable
+from shared.frames import JobEnvelope, Kind, encode_batch, encode_frame
+from tests.recording import RecordingBus
+
+MIB = 1024 * 1024
+FAR_MS = 10**15
+
+
+def make_envelope(deadline_ms: int = FAR_MS, size: int = 2) -> JobEnvelope:
+    return JobEnvelope("req_1", "m", True, False, 0, deadline_ms, body=b"x" * size)
+
+
+class Stage:
+    """A relay, and the worker "w" that speaks to it."""
+
+    def __init__(self) -> None:
+        self.bus = RecordingBus()
+        self.relay = Relay(self.bus)
+        self.bus.replies = {"enqueue": 1}
+        self.clocks = Clocks(self.bus, self.relay)
+
+    async def submit(self, **settings: int) -> Pending:
+        return await self.relay.submit(lambda _: make_envelope(**settings), QueuePolicy(10, 100 * MIB))
+
+    def say(self, pending: Pending, sequence: int, kind: Kind, payload: Any = b"data: x\n\n", epoch: int = 0) -> None:
+        frame = encode_frame(pending.number, epoch, 1, sequence, kind, payload)
+        self.relay._on_message(encode_batch("w", [frame]))
+
+    def beacon(self, pending: Pending, next_sequence: int) -> None:
+        self.say(pending, 0, Kind.BEACON, [[pending.number, 0, 1, next_sequence]])
+
+    def acknowledged(self) -> list[list[Any]]:
+        return [entry for verb, *said in self.bus.told("w") if verb == "acknowledge" for entry in said[0]]
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    return Stage()
+
+
+async def test_an_acknowledgement_that_was_lost_is_said_again_at_the_next_beacon(stage: Stage) -> None:
+    """A worker whose outlet is full sends nothing more until it hears one: without this both wait for ever."""
+    pending = await stage.submit()
+    stage.say(pending, 0, Kind.CHUNK)
+    stage.relay.send_acknowledgements()
+    stage.relay.send_acknowledgements()
+    assert stage.acknowledged() == [[pending.rid, 0, 1, 1]], "said once as long as nothing is heard"
+    stage.beacon(pending, 1)
+    stage.relay.send_acknowledgements()
+    assert stage.acknowledged() == [[pending.rid, 0, 1, 1]] * 2
+
+
+async def test_much_is_acknowledged_at_once(stage: Stage) -> None:
+    """A worker may hold only so much: waiting for the next turn of the clock would slow a fast answer down."""
+    pending = await stage.submit()
+    reading = asyncio.ensure_future(pending.next())
+    await asyncio.sleep(0)
+    stage.say(pending, 0, Kind.CHUNK, b"x" * (MIB + 1))
+    assert stage.acknowledged() == [[pending.rid, 0, 1, 1]]
+    await reading
+
+
+async def test_refusals_in_an_outage_are_kept_once_for_each_run(stage: Stage) -> None:
+    pending = await stage.submit()
+    stage.say(pending, 0, Kind.CHUNK)
+    stage.bus.lose()
+    for sequence in range(1000):
+        stage.say(pending, sequence, Kind.CHUNK, epoch=7)
+    stage.bus.mend()
+    stage.relay.send_acknowledgements()
+    assert stage.acknowledged() == [[pending.rid, 7, 1, -1], [pending.rid, 0, 1, 1]]
+
+
+async def test_a_run_that_comes_back_while_it_is_enqueued_anew_goes_on(stage: Stage) -> None:
+    """Its first content arrived before Redis' reply did: the new job is taken back, and nothing of the old one lost."""
+    pending = await stage.submit()
+    stage.bus.replies = {}
+    stage.relay.enqueue_anew(pending)
+    await asyncio.sleep(0)
+    stage.say(pending, 0, Kind.CHUNK, b"first")
+    stage.bus.unanswered.pop().set_result(1)
+    await asyncio.sleep(0.01)
+    stage.say(pending, 1, Kind.CHUNK, b"second")
+    assert await pending.next() == [(Kind.CHUNK, b"first"), (Kind.CHUNK, b"second")]
+    assert stage.bus.called("cancel") == [[pending.rid]]
+
+
+async def test_one_event_larger_than_a_mailbox_reaches_a_client_that_reads(stage: Stage) -> None:
+    pending = await stage.submit()
+    reading = asyncio.ensure_future(pending.next())
+    await asyncio.sleep(0)
+    stage.say(pending, 0, Kind.CHUNK, b"x" * (MAILBOX_CAP_BYTES + 1))
+    stage.say(pending, 1, Kind.END, {"done": True})
+    assert [kind for kind, _ in await reading] == [Kind.CHUNK, Kind.END]
+
+
+async def test_a_client_that_does_not_read_ends_with_an_error(stage: Stage) -> None:
+    pending = await stage.submit()
+    for sequence in range(3):
+        stage.say(pending, sequence, Kind.CHUNK, b"x" * MIB)
+    assert pending.failure is not None
+    assert pending.failure.code == "client_too_slow"
+    assert stage.bus.called("cancel") == [[pending.rid]]
+    assert pending.inbox.ready == []
+
+
+async def test_a_wait_that_is_woken_for_nothing_goes_on(stage: Stage) -> None:
+    """What woke it was of a run that was replaced: the time for which a client may wait has not passed."""
+    pending = await stage.submit()
+    reading = asyncio.ensure_future(pending.next(timeout_s=60))
+    await asyncio.sleep(0)
+    stage.say(pending, 0, Kind.START, {})
+    frame = encode_frame(pending.number, 0, 2, 1, Kind.CHUNK, b"later")
+    stage.relay._on_message(encode_batch("v", [frame]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not reading.done()
+    reading.cancel()
+
+
+async def test_a_wait_ends_with_its_time(stage: Stage) -> None:
+    pending = await stage.submit()
+    assert await pending.next(timeout_s=0.01) == []
+
+
+class TestOutage:
+    async def test_what_waits_is_bounded_in_bytes(self, stage: Stage) -> None:
+        """Nobody else counts them: Redis, which does, is away."""
+        stage.bus.lose()
+        for _ in range(4):
+            await stage.submit(size=25 * MIB)
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await stage.submit()
+
+    async def test_its_length_is_counted_from_its_own_beginning(self, stage: Stage) -> None:
+        stage.bus.lose()
+        await stage.submit()
+        stage.bus.mend()
+        stage.bus.lose()
+        now = asyncio.get_running_loop().time()
+        stage.relay._refuse_in_outage()
+        assert stage.relay._down_since is not None
+        assert stage.relay._down_since >= now
+
+
+class TestOverdue:
+    async def test_what_nobody_took_is_refused(self, stage: Stage) -> None:
+        pending = await stage.submit(deadline_ms=1)
+        stage.clocks._refuse_overdue(0)
+        assert pending.failure is not None
+        assert pending.failure.code == "queue_timeout"
+
+    async def test_what_a_worker_has_is_left_alone_as_long_as_it_is_heard(self, stage: Stage) -> None:
+        pending = await stage.submit(deadline_ms=1)
+        stage.beacon(pending, 0)
+        stage.clocks._refuse_overdue(pending.served_at + 4.9)
+        assert pending.failure is None
+
+    async def test_what_a_worker_had_is_refused_when_none_is_left(self, stage: Stage) -> None:
+        """With all workers gone nobody finds out that they are; Redis says for ever that it runs."""
+        pending = await stage.submit(deadline_ms=1)
+        stage.beacon(pending, 0)
+        stage.clocks._refuse_overdue(pending.served_at + 5.1)
+        assert pending.failure is not None
+        assert "may have processed" in pending.failure.message
+
+    async def test_an_outage_is_no_silence_of_the_worker(self, stage: Stage) -> None:
+        pending = await stage.submit(deadline_ms=1)
+        stage.beacon(pending, 0)
+        stage.bus.lose()
+        stage.clocks._refuse_overdue(stage.bus.heard_at)
+        assert pending.failure is None
