@@ -116,7 +116,11 @@ class Outlet:
 
     def release(self, freed: int) -> None:
         self.size -= freed
-        self._publisher.size -= freed
+        self.wake()
+        self._publisher.release(freed)
+
+    def wake(self) -> None:
+        """There may be room."""
         if self._room is not None:
             self._room.set()
 
@@ -142,6 +146,13 @@ class Publisher:
         self._scheduled = False
         self._deaf: dict[str, int] = {}
         self._counting_from = 0.0
+
+    def release(self, freed: int) -> None:
+        was_full = self.size > WORKER_CAP_BYTES
+        self.size -= freed
+        if was_full and self.size <= WORKER_CAP_BYTES:
+            for outlet in self.outlets.values():
+                outlet.wake()
 
     def open(self, triple: Triple) -> Outlet:
         outlet = self.outlets[triple] = Outlet(self, triple)
@@ -223,9 +234,12 @@ class Publisher:
 
     def reconnected(self) -> None:
         """Fronts are resubscribing as well: only silence that lasts counts against them."""
+        now = self._loop.time()
         if self.outlets:
-            self._counting_from = self._loop.time() + 5.0
+            self._counting_from = now + 5.0
         self._deaf.clear()
+        for outlet in self.outlets.values():
+            outlet.finished_at = outlet.finished_at and now
 
     async def send_beacons(self) -> None:
         """Once a second: what exists and how far it is. A front that nobody is behind for three of them is dead."""
