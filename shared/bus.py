@@ -79,7 +79,7 @@ class Bus:
 
     def post(self, *args: Argument) -> None:
         """Sends a command whose reply nobody wants. Raises BusDown."""
-        self._usable().send(args, None)
+        self._usable().tell(*args)
 
     def post_script(self, script: Script, keys: Sequence[str] = (), args: Sequence[Argument] = ()) -> None:
         self._usable().send(("EVALSHA", script.sha, len(keys), *keys, *args), None)
@@ -91,12 +91,14 @@ class Bus:
 
     async def _greet_commands(self, pipe: Pipe) -> None:
         info = pipe.request("INFO", "server")
+        may_be_quiet = pipe.request("CLIENT", "REPLY", "ON")
         loading = [pipe.request("SCRIPT", "LOAD", script.source) for script in self._scripts]
         for line in (await info).splitlines():
             if line.startswith(b"run_id:"):
                 self.run_id = line[7:].decode()
         for script, sha in zip(self._scripts, await asyncio.gather(*loading), strict=True):
             script.sha = sha.decode()
+        await may_be_quiet  # refused later, it would answer where no reply is expected
         pipe.lost.add_done_callback(self._commands_lost)
         self._pipe = pipe
         self.up.set()

@@ -22,6 +22,8 @@ _PING_EVERY_S: Final = 1.0
 _SILENCE_S: Final = 5.0
 _LONGEST_BACKOFF_S: Final = 0.3
 _WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
+# Before a command whose reply nobody wants: Redis then need not write one, nor we wake up to read it.
+_NO_REPLY: Final = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n"
 # Replies that mean "this server will not do": another one, or the same a little later, will.
 _UNUSABLE: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOSCRIPT")
 
@@ -96,13 +98,21 @@ class Pipe(asyncio.Protocol):
 
     def send(self, args: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
         """Queues one command; it leaves with all others of this turn of the loop. Raises BusDown."""
+        self._put(hiredis.pack_command(args))  # type: ignore[arg-type]  # its stub wants a one-tuple
+        if self._on_push is None:
+            self._waiting.append(future)
+
+    def _put(self, packed: bytes) -> None:
         if self.lost.done() or self.clogged:
             raise BusDown("Redis does not read" if self.clogged else "the connection to Redis broke")
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(args))  # type: ignore[arg-type]  # its stub wants a one-tuple
-        if self._on_push is None:
-            self._waiting.append(future)
+        self._out.append(packed)
+
+    def tell(self, *args: Argument) -> None:
+        """As `send`, and no reply comes, not even an error. Raises BusDown."""
+        self._put(_NO_REPLY)
+        self._put(hiredis.pack_command(args))  # type: ignore[arg-type]  # its stub wants a one-tuple
 
     def request(self, *args: Argument) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()
