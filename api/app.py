@@ -13,7 +13,7 @@ from api.access import Access
 from api.cors import Cors
 from api.docs import add_docs
 from api.errors import Boundary, add_error_answers
-from api.routes import health, models
+from api.routes import admin, health, models, style_api
 from api.routes.chat import ChatCompletions
 from api.state import FrontState
 
@@ -52,6 +52,8 @@ def create_app(state: FrontState) -> Front:
     app.router.routes.append(Route(CHAT_PATH, chat, methods=["POST"]))  # for what is not a POST
     app.include_router(health.router)
     app.include_router(models.router)
+    app.include_router(admin.router)
+    app.include_router(style_api.router)
     add_error_answers(app)
     add_docs(app)
     app.add_middleware(Cors, find_origins=cors_origins)

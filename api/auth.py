@@ -44,14 +44,15 @@ def authenticate(headers: Mapping[bytes, bytes], catalogue: Catalogue | None) ->
             code="not_ready",
             retry_after_s=2,
         )
-    key = _bearer(headers)
+    key = bearer(headers)
     if not key:
         return _without_key(headers, catalogue)
     digest = key_digest(catalogue.hmac_key, key)
     policy = catalogue.find_key(digest)
     if policy is not None and not policy.revoked:
         return Caller(policy)
-    if policy is None and catalogue.passthrough is not None and _may_be_own(key):
+    administers = digest == catalogue.admin_digest  # such a key is never handed to a provider
+    if policy is None and catalogue.passthrough is not None and _may_be_own(key) and not administers:
         return Caller(KeyPolicy(digest, _OWN_NAME), own_key=key)
     if policy is None and not catalogue.auth_required:
         return Caller(_ANYBODY)
@@ -79,7 +80,7 @@ def _refusal(catalogue: Catalogue, message: str, code: str) -> Unauthenticated:
     return error
 
 
-def _bearer(headers: Mapping[bytes, bytes]) -> str:
+def bearer(headers: Mapping[bytes, bytes]) -> str:
     """The key; empty where there is none or the scheme is another, which OpenAI answers alike."""
     scheme, _, key = headers.get(b"authorization", b"").strip().partition(b" ")
     return key.strip().decode("utf-8", "surrogateescape") if scheme.lower() == b"bearer" else ""

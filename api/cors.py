@@ -42,7 +42,7 @@ class Cors:
                 else CORSMiddleware(
                     self.app,
                     allow_origins=origins,
-                    allow_methods=("GET", "POST", "HEAD"),
+                    allow_methods=("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE"),
                     allow_headers=("*",),
                     expose_headers=_EXPOSED,
                 )

@@ -59,7 +59,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     components.setdefault("schemas", {}).update(request.pop("$defs"), ChatRequest=request, Error=_error_schema())
     description["paths"]["/v1/chat/completions"] = {"post": _describe_chat()}
     for path, methods in description["paths"].items():
-        for operation in methods.values() if path.startswith("/v1/") else ():
+        for operation in methods.values() if path.startswith(("/v1/", "/admin/")) else ():
             operation["security"] = [{"bearer": []}]
     return description
 

@@ -7,6 +7,8 @@ from starlette.requests import Request
 
 from api.catalogue import CatalogueCache
 from api.clocks import Clocks
+from api.desk import Desk
+from api.failures import Failures
 from api.metrics import FrontCollector, FrontMetrics
 from api.relay import Relay
 from api.settings import ApiSettings
@@ -23,6 +25,8 @@ class FrontState:
         self.bus = Bus(settings.redis_url)
         self.relay = Relay(self.bus)
         self.catalogue = CatalogueCache(self.bus)
+        self.failures = Failures(self.bus)
+        self.desk = Desk(self.bus, self.relay.front)
         self.registry = new_registry()
         self.metrics = FrontMetrics(self.registry, self.catalogue)
         self.registry.register(FrontCollector(self.relay, self.bus, self.catalogue, lambda: self.draining))

@@ -124,6 +124,9 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "reason": Field("reason", text),
         "warnings": Field("warnings", texts),
         "problems": Field("problems", text),
+        # Administration.
+        "action": Field("action", word),
+        "object": Field("object", word),
         # Messages of libraries.
         "logger": Field("logger", word),
         "code": Field("code", word),

@@ -19,6 +19,8 @@ fronts    HASH   front -> looks in a row that found nobody listening on its chan
 doubts    HASH   worker -> "<lease deadline>:<unix ms>" of the first look that found its control channel deaf
 reaped    STRING "<unix ms> <Redis run id> <calm until, unix ms>" of the reaper's last run
 nursery   STRING a disposable process has just been asked for
+overlay   HASH   generation and encrypted body of the changes to the configuration that were made over HTTP
+admin     LIST   requests of the administration, until a worker takes them
 wake      LIST   no or one token; BLPOP on it wakes exactly one worker
 """
 
@@ -28,11 +30,20 @@ WAKE = PREFIX + "wake"
 CATALOGUE = PREFIX + "catalogue"
 CATALOGUE_NEWS = PREFIX + "catalogue:news"
 DISCOVERED = PREFIX + "discovered"
+OVERLAY = PREFIX + "overlay"
+OVERLAY_NEWS = PREFIX + "overlay:news"
+ADMIN_QUEUE = PREFIX + "admin"
+ADMIN_NEWS = PREFIX + "admin:news"
 
 
 def response_channel(front: str) -> str:
     """Where workers publish frames for one front process."""
     return f"{PREFIX}resp:{front}"
+
+
+def admin_channel(front: str) -> str:
+    """Where workers answer one front's requests of the administration."""
+    return f"{PREFIX}admin:{front}"
 
 
 def control_channel(worker: str) -> str:

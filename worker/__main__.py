@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         uvloop.run(_run(options.source, loaded, secrets))
-    except (SecretsError, MetricsError) as error:
+    except (ConfigError, SecretsError, MetricsError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

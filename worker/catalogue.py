@@ -83,6 +83,8 @@ def make_offer(
         front=FrontPolicy(**config.front.model_dump()),
         passthrough=_passthrough(config, own_key_models),
         auth_required=config.server.auth is not Auth.NONE,
+        admin_digest=key_digest(secrets.hmac_key, config.admin.key.get_secret_value()) if config.admin.key else b"",
+        openai_style_api=config.admin.openai_style_api,
     )
     return Offer(catalogue, fingerprint(config, secrets), revision)
 

@@ -58,6 +58,10 @@ class Dispatch:
         for problem in self.routes.dangling():
             _log.warning("a route leads nowhere", model=problem.name, reason=problem.why)
 
+    async def tell(self) -> None:
+        """Accounts as they are configured now, rather than with the next request for one. Raises BusDown."""
+        await self.accounts.sync(self.pools)
+
     def digest(self, data: bytes) -> str:
         """A keyed hash, for names in Redis that must tell nothing of what they stand for."""
         return blake2b(data, key=self._secret, digest_size=16).hexdigest()

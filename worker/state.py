@@ -6,6 +6,11 @@ from collections.abc import Mapping
 import structlog
 
 from shared.bus import Bus, BusDown, CommandRefused
+from worker.administration.current import CurrentConfiguration
+from worker.administration.intake import Intake
+from worker.administration.masks import Masks
+from worker.administration.office import Office
+from worker.administration.store import OverlayStore
 from worker.catalogue import CataloguePublisher, Standing, make_offer
 from worker.config.loading import Loaded
 from worker.config.problems import ConfigError
@@ -21,7 +26,7 @@ _log = structlog.get_logger()
 
 
 class WorkerState:
-    """`config` is replaced as a whole when the file is edited; a request keeps the one it began with."""
+    """`config` is replaced as a whole when it changes; a request keeps the one it began with."""
 
     def __init__(
         self, bus: Bus, loaded: Loaded, secrets: Secrets, environ: Mapping[str, str], metrics: WorkerMetrics
@@ -30,10 +35,13 @@ class WorkerState:
         self.secrets = secrets
         self.metrics = metrics
         self.upstream = Upstream()
-        self._bus = bus
-        self._loaded = loaded
+        self._file = loaded
         self._environ = environ
-        self.dispatch = Dispatch(bus, self.upstream, secrets, metrics, state_folder(environ))
+        folder = state_folder(environ)
+        self.dispatch = Dispatch(bus, self.upstream, secrets, metrics, folder)
+        self._current = CurrentConfiguration(bus, OverlayStore(bus, secrets, folder), loaded, environ, self._change)
+        masks = Masks(secrets.derive("masks"))
+        self._intake = Intake(bus, secrets, Office(self._current, masks, self.dispatch, environ))
         self._discovery = Discovery(
             bus,
             self.upstream.fetch,
@@ -49,15 +57,19 @@ class WorkerState:
         return self._catalogue.standing is Standing.OUTDATED
 
     async def open(self) -> None:
-        """Once the bus is up. Raises SecretsError if living workers have another secret."""
-        self._discovery.use(self.config)
-        self.metrics.configured(self._loaded.generation)
+        """Once the bus is up. Raises SecretsError if living workers have another secret, and ConfigError if the file
+        does not go with the changes that were made over HTTP.
+        """
+        await self._current.open()
+        self._use()
         self._offer()
         await self._catalogue.publish_now()
         self._tasks = [
             asyncio.create_task(self._look_after(), name="catalogue and discovery"),
             asyncio.create_task(self.dispatch.look_after(), name="accounts"),
-            asyncio.create_task(watch(self._loaded, self._environ, self._use, self._keep), name="configuration"),
+            asyncio.create_task(watch(self._file, self._environ, self._use_file, self._keep), name="configuration"),
+            asyncio.create_task(self._current.follow(), name="changes"),
+            asyncio.create_task(self._intake.run(), name="administration"),
         ]
 
     async def close(self) -> None:
@@ -81,19 +93,33 @@ class WorkerState:
 
     def _offer(self) -> None:
         """Routes, accounts and catalogue follow the configuration and the discovered models."""
-        self.dispatch.use(self._loaded, self._discovery.models)
+        loaded = self._current.loaded
+        self.dispatch.use(loaded, self._discovery.models)
         routes, passthrough = self.dispatch.routes, self.config.passthrough
         own = routes.models_of(passthrough.provider) if passthrough else []
         revision = self._discovery.revision
         self._catalogue.offer(
-            make_offer(self._loaded, self.secrets, routes.public_models(), routes.patterns(), revision, own)
+            make_offer(loaded, self.secrets, routes.public_models(), routes.patterns(), revision, own)
         )
 
-    def _use(self, loaded: Loaded) -> None:
-        self._loaded, self.config = loaded, loaded.config
-        self._discovery.use(loaded.config)
-        self.metrics.configured(loaded.generation)
-        _log.info("configuration loaded", file=str(loaded.path), warnings=list(loaded.warnings))
+    def _use(self) -> None:
+        self.config = self._current.loaded.config
+        self._discovery.use(self.config)
+        self.metrics.configured(self._current.loaded.generation)
+
+    def _use_file(self, file: Loaded) -> None:
+        """Raises ConfigError if it does not go with the changes that were made over HTTP."""
+        self._current.use_file(file)
+        self._use()
+        _log.info("configuration loaded", file=str(file.path), warnings=list(self._current.loaded.warnings))
+
+    async def _change(self, loaded: Loaded) -> None:
+        """Made over HTTP: in use at once, here and for the fronts. Raises BusDown and CommandRefused."""
+        self._use()
+        self._offer()
+        await self._catalogue.tick()
+        await self.dispatch.tell()
+        _log.info("configuration changed", generation=loaded.generation, warnings=list(loaded.warnings))
 
     def _keep(self, error: ConfigError) -> None:
         self.metrics.reload_failed()

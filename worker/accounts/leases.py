@@ -1,7 +1,7 @@
 """Choosing and leasing credentials: one round trip to Redis, and everything else without waiting for it."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -112,7 +112,7 @@ class Accounts:
         args = self._arguments(ask, lease_id)
         reply = await self._call(args, ask.candidates, lease_id)
         while reply[0] == b"stale":
-            await self._sync(ask.candidates)
+            await self.sync({candidate.pool for candidate in ask.candidates})
             reply = await self._call(args, ask.candidates, lease_id)
         if reply[0] == b"leased":
             return self._granted(reply, ask.candidates, lease_id, ask.tokens)
@@ -222,8 +222,9 @@ class Accounts:
         self._held[lease_id] = lease
         return lease
 
-    async def _sync(self, candidates: Sequence[Candidate]) -> None:
-        for name in {candidate.pool for candidate in candidates}:
+    async def sync(self, pools: Iterable[str]) -> None:
+        """Tells Redis what these pools are now. Raises BusDown."""
+        for name in pools:
             head, rest = self._pools[name].arguments[:8], self._pools[name].arguments[8:]
             await self._bus.run(self._scripts.sync, args=[*head, int(name in self._seen), *rest])
 

@@ -1,6 +1,8 @@
 """Client keys of penstock.yaml and what each may do."""
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -15,6 +17,9 @@ _SAMPLES = frozenset(
     }
 )  # fmt: skip
 _SAMPLE_STARTS = ("your-", "your_", "change-me", "change_me", "changeme", "replace-me", "<")
+MASK: Final = re.compile(r"\*{4}[0-9a-f]{12}")
+"""What is shown in place of a secret."""
+IS_MASK: Final = "is the mask of a secret; put the secret itself here"
 
 
 def is_sample(key: str) -> bool:
@@ -34,6 +39,8 @@ def refuse_sample(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if not text.strip():
         raise ValueError("is empty")
+    if MASK.fullmatch(text):
+        raise ValueError(IS_MASK)
     if is_sample(text):
         raise ValueError("is a sample key that everybody knows; make one with `penstock keys`")
     if not text.isascii() or not text.isprintable() or " " in text or "," in text:

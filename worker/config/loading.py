@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from worker.config.advice import advise
 from worker.config.document import Document, read_document
 from worker.config.importers import Source, recognise, render_data
+from worker.config.overlay import Data, Overlay
 from worker.config.problems import ConfigError, Problem, problems_of
 from worker.config.schema import Config
 from worker.config.surroundings import add_keys, for_callers, implied
@@ -24,13 +25,15 @@ class Loaded:
     """A configuration that is ready for use.
 
     `path` is None when there was no file. `generation` orders configurations: the file's modification time in ns, or
-    the time of loading when there is none. `warnings` are for a person to read and hold no secret.
+    the time of loading when there is none. `warnings` are for a person to read and hold no secret. `data` is what the
+    configuration was made of, without what the environment adds.
     """
 
     config: Config
     path: Path | None
     generation: int
     warnings: tuple[str, ...] = ()
+    data: Data = field(default_factory=dict, repr=False)
 
 
 def find_config(option: Path | None, environ: Mapping[str, str], folder: Path) -> Path | None:
@@ -57,7 +60,7 @@ def load(path: Path | None, environ: Mapping[str, str], *, passthrough: str | No
     if type_name:
         document.data, document.problems = for_callers(type_name, environ)
     config = _validate(document, environ, "environment")
-    return Loaded(config, None, time.time_ns(), tuple(advise(config)))
+    return Loaded(config, None, time.time_ns(), tuple(advise(config)), document.data or {})
 
 
 def parse(text: str, environ: Mapping[str, str], *, path: Path, generation: int) -> Loaded:
@@ -78,7 +81,20 @@ def parse(text: str, environ: Mapping[str, str], *, path: Path, generation: int)
     if document.data is None and not document.problems:
         document.problems.append(Problem((), "is empty"))
     config = _validate(document, environ, str(path))
-    return Loaded(config, path, generation, (*notes, *advise(config)))
+    return Loaded(config, path, generation, (*notes, *advise(config)), document.data or {})
+
+
+def overlaid(loaded: Loaded, overlay: Overlay, environ: Mapping[str, str]) -> Loaded:
+    """`loaded`, which came from a file, with the changes made over HTTP. Raises ConfigError.
+
+    Its generation is beyond that of the file by the overlay's: the newest file wins, then the newest change.
+    """
+    if overlay.generation == 0:
+        return loaded
+    data = overlay.apply(loaded.data)
+    config = _validate(Document(data), environ, "")
+    generation = loaded.generation + overlay.generation
+    return replace(loaded, config=config, generation=generation, warnings=tuple(advise(config)), data=data)
 
 
 def _read(path: Path) -> tuple[str, int]:
@@ -94,6 +110,7 @@ def _read(path: Path) -> tuple[str, int]:
 def _validate(document: Document, environ: Mapping[str, str], file: str) -> Config:
     data: Any = {} if document.data is None else document.data
     if isinstance(data, dict):
+        data = dict(data)
         add_keys(data, environ)
     problems = list(document.problems)
     try:

@@ -84,6 +84,8 @@ class RouteConfig(Strict):
     """Absent: `routing.retries`."""
     affinity: Affinity | None = None
     """Absent: `routing.affinity`."""
+    disabled: bool = False
+    """As if it were not there."""
     queue_wait_s: Seconds | None = None
     """Longest wait for a worker and a free credential; a key's own wins. Absent: `queue.wait_s`."""
     overrides: Fields = Field(default_factory=dict)

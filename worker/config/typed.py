@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from worker.config.key import IS_MASK, MASK
 from worker.config.problems import Location, failure, problems_of, unknown
 from worker.providers.contract import LocalProvider, Options, Provider, Status
 from worker.providers.registry import providers
@@ -89,6 +90,8 @@ def _credential(
     for key in (key for key in raw if key not in common):
         if key not in fields:
             problems.append(((*here, key), unknown(key, common | fields.keys())))
+        elif isinstance(raw[key], str) and MASK.fullmatch(raw[key]):
+            problems.append(((*here, key), IS_MASK))
         elif isinstance(raw[key], str | int | float):
             values[key] = str(raw[key])
         elif raw[key] is not None:

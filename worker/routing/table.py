@@ -35,7 +35,8 @@ class RouteTable:
     """One configuration with one set of discovered models; immutable, so a request keeps the one it began with."""
 
     def __init__(self, config: Config, offers: Sequence[Offer]) -> None:
-        self._config = config
+        enabled = {name: route for name, route in config.models.items() if not route.disabled}
+        self._config = config = config.model_copy(update={"models": enabled})
         self._offers = offers
         self._labels = Labels.of(offers)
         self._merged = merged(offers) if config.routing.mode is Mode.MERGE else {}

@@ -1,0 +1,186 @@
+"""Changes made over HTTP, laid over the plain data of penstock.yaml. Pure.
+
+An object is named by its section and name: ("providers", "moonshot"), ("credentials", "moonshot/main"), ("models",
+"gpt-4"), ("keys", "team-a"). A change replaces it, merges fields into it (RFC 7396: null removes one), or removes it;
+so an edit of what was not changed over HTTP still comes from the file.
+"""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, Self
+
+import msgpack
+
+Section = Literal["providers", "credentials", "models", "keys"]
+SECTIONS: Final[tuple[Section, ...]] = ("providers", "credentials", "models", "keys")
+Place = tuple[Section, str]
+Fields = dict[str, Any]
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """`fields` is None where the object was removed; `whole` says that they are all it has."""
+
+    fields: Fields | None = field(default=None, repr=False)
+    whole: bool = True
+
+    def then(self, patch: Fields) -> "Change":
+        """The same with another merged into it."""
+        if self.whole:
+            return Change(merge(self.fields or {}, patch))
+        return Change(_join(self.fields or {}, patch), whole=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """`generation` grows with each change; 0 is none."""
+
+    generation: int = 0
+    changes: Mapping[Place, Change] = field(default_factory=dict, repr=False)
+
+    def put(self, section: Section, name: str, fields: Fields) -> "Overlay":
+        """The object is `fields` and nothing else, whatever the file says of it."""
+        return self._with(section, name, Change(fields))
+
+    def merge(self, section: Section, name: str, patch: Fields) -> "Overlay":
+        found = self.changes.get((section, name))
+        change = found.then(patch) if found is not None else Change(patch, whole=False)
+        return self._with(section, name, change, keep_credentials="credentials" not in patch)
+
+    def remove(self, section: Section, name: str, file: Data) -> "Overlay":
+        """A mark stays only where `file`, or another change, would bring the object back."""
+        marked = self._with(section, name, Change())
+        unmarked = replace(marked, changes=_without(marked.changes, (section, name)))
+        return unmarked if find(unmarked.apply(file), section, name) is None else marked
+
+    def next(self) -> "Overlay":
+        return replace(self, generation=self.generation + 1)
+
+    def _with(self, section: Section, name: str, change: Change, *, keep_credentials: bool = False) -> "Overlay":
+        own = f"{name}/" if section == "providers" and not keep_credentials else None
+        changes = {
+            place: other
+            for place, other in self.changes.items()
+            if not (own and place[0] == "credentials" and place[1].startswith(own))
+        }
+        return replace(self, changes={**changes, (section, name): change})
+
+    def apply(self, data: Data) -> Data:
+        """A copy of `data` with all changes. What merges into an object that the file no longer has is left out."""
+        result = deepcopy(data)
+        for place in sorted(self.changes, key=lambda place: SECTIONS.index(place[0])):
+            change = self.changes[place]
+            current = find(result, *place)
+            if change.whole:
+                store(result, *place, deepcopy(change.fields))
+            elif current is not None:
+                store(result, *place, merge(current, change.fields or {}))
+        return result
+
+    def encode(self) -> bytes:
+        rows = [(*place, change.whole, change.fields) for place, change in self.changes.items()]
+        packed: bytes = msgpack.packb((self.generation, rows))
+        return packed
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Raises ValueError for what is no overlay."""
+        generation, rows = msgpack.unpackb(data)
+        return cls(generation, {(section, name): Change(fields, whole) for section, name, whole, fields in rows})
+
+
+def merge(target: Fields, patch: Fields) -> Fields:
+    """RFC 7396, in new objects."""
+    result = dict(target)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            below = result.get(key)
+            result[key] = merge(below if isinstance(below, dict) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+def patch_between(before: Fields, after: Fields) -> Fields:
+    """What merged into `before` makes `after`; empty where they are equal."""
+    patch: Fields = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        below = before.get(key)
+        if isinstance(below, dict) and isinstance(value, dict):
+            patch |= {key: deeper} if (deeper := patch_between(below, value)) else {}
+        elif key not in before or below != value:
+            patch[key] = value
+    return patch
+
+
+def _without(changes: Mapping[Place, Change], place: Place) -> dict[Place, Change]:
+    return {other: change for other, change in changes.items() if other != place}
+
+
+def _join(first: Fields, second: Fields) -> Fields:
+    """One patch that does what the two do one after the other."""
+    result = dict(first)
+    for key, value in second.items():
+        below = result.get(key)
+        result[key] = _join(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
+
+
+# ---- the objects of penstock.yaml's plain data, which has been validated
+
+
+def find(data: Data, section: Section, name: str) -> Fields | None:
+    """A copy of one object, in its long form."""
+    return dict(listed(data, section)).get(name)
+
+
+def listed(data: Data, section: Section) -> Iterator[tuple[str, Fields]]:
+    """(name, copy of the object) of each object of a section."""
+    if section == "models":
+        for name, route in (data.get("models") or {}).items():
+            yield name, _long_form(route)
+    elif section == "credentials":
+        for provider in data.get("providers") or ():
+            for number, entry in enumerate(provider.get("credentials") or (), start=1):
+                name = entry.get("name", str(number))
+                yield f"{provider['name']}/{name}", {**entry, "name": name}
+    else:
+        for entry in data.get(section) or ():
+            yield entry["name"], dict(entry)
+
+
+def _long_form(route: Any) -> Fields:
+    if isinstance(route, dict):
+        return dict(route)
+    return {"targets": list(route) if isinstance(route, list) else [route]}
+
+
+def store(data: Data, section: Section, name: str, fields: Fields | None) -> None:
+    """Puts one object in place, or takes it out. A credential of a provider that is not there is left out."""
+    if section == "models":
+        routes = dict(data.get("models") or {})
+        routes.pop(name, None) if fields is None else routes.update({name: fields})
+        data["models"] = routes
+    elif section == "credentials":
+        owner, _, own = name.partition("/")
+        provider = find(data, "providers", owner)
+        if provider is not None:
+            accounts = [account for where, account in listed({"providers": [provider]}, section)]
+            provider["credentials"] = _placed(accounts, own, fields)
+            store(data, "providers", owner, provider)
+    else:
+        data[section] = _placed([entry for _, entry in listed(data, section)], name, fields)
+
+
+def _placed(entries: list[Fields], name: str, fields: Fields | None) -> list[Fields]:
+    """In the place of the one of that name, else at the end."""
+    if fields is None:
+        return [entry for entry in entries if entry["name"] != name]
+    fields = {**fields, "name": name}
+    if not any(entry["name"] == name for entry in entries):
+        return [*entries, fields]
+    return [fields if entry["name"] == name else entry for entry in entries]
