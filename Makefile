@@ -26,6 +26,7 @@ check: $(TOOLS)  ## format, lint, types and import rules
 	.venv/bin/lint-imports --no-logo
 
 bench: $(TOOLS)  ## what a request costs: a table
+	$(PY) -m tests.bench.mapping
 	$(PY) -m tests.bench
 
 soak: $(TOOLS)  ## half an hour of load while workers are killed: memory, leftovers, answers

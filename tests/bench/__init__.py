@@ -1,6 +1,7 @@
 """What a request, a chunk and an open stream cost: CPU by the kernel's clocks, and every token checked.
 
     make bench                                  everything, with the budget beside it
+    python -m tests.bench.mapping               translating alone, for every provider type
     python -m tests.bench --quick               one round of fewer requests, without the growth scenarios
     python -m tests.bench.soak --minutes 30     hours in little: hang-ups, killed workers, flat memory
 
