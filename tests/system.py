@@ -12,7 +12,7 @@ from tests.servers import AnswersOk, Logged, Process, RedisServer, free_port, wa
 
 CLIENT_KEY = "sk-test-4b1d7c0e9f2a4d6b8c3e5f7a9b1c2d3e"
 ECHO = {"name": "echo", "type": "echo"}
-_SECRET = "cGVuc3RvY2stdGVzdHMtc2VjcmV0LWtleS0zMmJ5dGU="
+SECRET = "cGVuc3RvY2stdGVzdHMtc2VjcmV0LWtleS0zMmJ5dGU="
 
 
 class Front:
@@ -42,7 +42,7 @@ class System:
             "PENSTOCK_CONFIG": str(self.path),
             "PENSTOCK_REDIS_URL": redis.url,
             "PENSTOCK_STATE_DIR": str(folder / "state"),
-            "PENSTOCK_SECRET_KEY": _SECRET,
+            "PENSTOCK_SECRET_KEY": SECRET,
             "PENSTOCK_METRICS_PORT": "0",
             **(environ or {}),
         }
@@ -94,8 +94,14 @@ class System:
         return self.fronts[0].url
 
     def logs(self) -> str:
-        processes = [*self.workers, *(front.process for front in self.fronts)]
-        return "\n".join(f"==== {process.name}\n{process.log()[-2000:]}" for process in processes)
+        """All that was logged; `last_logs` is for messages about failures."""
+        return "\n".join(process.log() for process in self._processes())
+
+    def last_logs(self) -> str:
+        return "\n".join(f"==== {process.name}\n{process.log()[-2000:]}" for process in self._processes())
+
+    def _processes(self) -> list[Process]:
+        return [*self.workers, *(front.process for front in self.fronts)]
 
     def close(self) -> None:
         for front in self.fronts:

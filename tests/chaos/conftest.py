@@ -77,7 +77,7 @@ class Arena:
         deadline = time.monotonic() + within_s
         while not (await asyncio.to_thread(probe)):
             if time.monotonic() > deadline:
-                raise AssertionError(f"not within {within_s} s: {what}\n{self.system.logs()}")
+                raise AssertionError(f"not within {within_s} s: {what}\n{self.system.last_logs()}")
             await asyncio.sleep(0.05)
 
     async def until_called(self, count: int) -> None:

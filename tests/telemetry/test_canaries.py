@@ -13,9 +13,11 @@ import httpx
 import pytest
 import redis
 
+from shared.catalogue import key_digest, short_digest
 from tests.servers import AnswersOk, Logged, RedisServer, free_port, wait_until
-from tests.system import System
+from tests.system import SECRET, System
 from tests.telemetry.hostile import ANSWERS, QUOTABLE, HostileUpstream
+from worker.secrets import Secrets, parse_secret
 
 
 def _canary(kind: str) -> str:
@@ -77,7 +79,7 @@ class Aviary:
             "models": list(ANSWERS),
             "credentials": [{"name": "main", "api_key": canaries.provider_key}],
         }
-        open_one = {**provider, "name": "open", "models": ["own"]}
+        open_one = {**provider, "name": "open", "models": list(ANSWERS) if passthrough else ["own"]}
         config = {
             "keys": [{"name": "test", "key": canaries.client_key}],
             "providers": [provider, open_one],
@@ -191,15 +193,30 @@ async def test_nothing_that_was_planted_is_found(aviary: Aviary) -> None:
 
 @pytest.mark.parametrize("passthrough", [True])
 async def test_a_callers_own_key_reaches_the_upstream_and_nothing_else(aviary: Aviary) -> None:
-    """It crosses Redis too, in a box that only workers can open."""
+    """It crosses Redis too, in a box that only workers can open. What the upstream says of this request its caller may
+    hear, but no error repeats the key.
+    """
     canaries = aviary.canaries
     monitor = Monitor(aviary.redis.port)
-    answer = await aviary.post(aviary.chat("rejected", stream=False), key=canaries.callers_own)
-    assert canaries.callers_own in aviary.upstream.received
-    assert canaries.provider_key not in aviary.upstream.received
-    assert answer.status_code == 401, "it is the caller's own key that was rejected"
-    leaks = await _left_behind(aviary, monitor)
-    leaks["answer"] = canaries.found_in(answer.text, "upstream", "prompt")
+    leaks: dict[str, list[str]] = {}
+    for model in ANSWERS:
+        for stream in (False, True):
+            answer = await aviary.post(aviary.chat(model, stream=stream), key=canaries.callers_own)
+            assert canaries.callers_own in aviary.upstream.received
+            assert canaries.provider_key not in aviary.upstream.received
+            assert answer.status_code == 401 or model != "rejected", "it is the caller's own key that was rejected"
+            content = ("callers_own",) if model in {"whole", "stream"} else ()
+            text = answer.text + repr(answer.headers)
+            leaks[f"{model} {stream}"] = canaries.found_in(text, "upstream", "prompt", *content)
+    too_short = canaries.callers_own[-9:]
+    refused = await aviary.post(aviary.chat("whole", stream=False), key=too_short)
+    assert refused.status_code == 401
+    leaks["refusal"] = [too_short] if too_short in refused.text else []
+    leaks |= await _left_behind(aviary, monitor)
+    logs = aviary.system.logs()
+    hashed = short_digest(key_digest(Secrets(parse_secret(SECRET)).hmac_key, canaries.callers_own))
+    assert f'"key_hash":"{hashed}"' in logs
+    assert too_short not in logs
     assert {place: found for place, found in leaks.items() if found} == {}
 
 
