@@ -28,6 +28,9 @@ class RecordingBus(Bus):
     def heard_at(self) -> float:
         return self.time if self.connected else 0.0
 
+    async def start(self) -> None:
+        """There is nowhere to connect to."""
+
     def lose(self) -> None:
         self.up.clear()
 

@@ -52,6 +52,7 @@ class Host(Worker):
         self._source = source
         self._drain_s = drain_s
         self._idle = asyncio.Event()
+        self._told = asyncio.Event()  # to end
         bus.add_scripts(scripts.CLAIM, scripts.BEAT, scripts.RESYNC, scripts.FINISH, scripts.REAP)
         bus.subscribe(control_channel(self.worker), self._on_control)
         bus.on_up.append(self._on_up)
@@ -61,25 +62,38 @@ class Host(Worker):
     async def main(self) -> None:
         """Until told to stop and drained, or, for a host of suspects, until none is left."""
         await self._bus.start()
-        await self._bus.up.wait()
-        await self._bus.subscribed.wait()
+        await self._unless_told(self._bus.up)
+        await self._unless_told(self._bus.subscribed)
+        if self._told.is_set():
+            return
         if self.on_startup:
             await self.on_startup(self.ctx)
-        side = [asyncio.create_task(work) for work in (self._beat(), self._waker.run())]
-        try:
+        async with asyncio.TaskGroup() as side:  # a host without one of these must not go on
+            waking = side.create_task(self._waker.run())
+            beating = side.create_task(self._beat())
             await self._claim_until_told()
+            waking.cancel()  # a token that comes now is for another worker
             await self._drain()
+            beating.cancel()
+
+    async def _unless_told(self, event: asyncio.Event) -> None:
+        """Waits for `event`, or until told to end."""
+        waits = [asyncio.ensure_future(one.wait()) for one in (event, self._told)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in side:
-                task.cancel()
-            await asyncio.gather(*side, return_exceptions=True)
+            for wait in waits:
+                wait.cancel()
 
     def handle_sig(self, signum: Signals) -> None:
         """SIGTERM and SIGINT: take nothing new, finish what runs. A second one ends at once."""
-        if not self.allow_pick_jobs and self.main_task is not None:
-            self.main_task.cancel()
+        if self._told.is_set():
+            self.reaper.hurry()
+            if self.main_task is not None:
+                self.main_task.cancel()
+        self._told.set()
         _log.info("draining", signal=Signals(signum).name, running=len(self.jobs))
-        self.allow_pick_jobs = False
+        self.allow_pick_jobs = False  # arq's name for it
         self._waker.poke()
 
     async def close(self) -> None:
@@ -118,7 +132,7 @@ class Host(Worker):
     # ---- claiming
 
     async def _claim_until_told(self) -> None:
-        while self.allow_pick_jobs:
+        while not self._told.is_set():
             try:
                 free = self.max_jobs - len(self.jobs)
                 if free > 0 and await self._claim(min(free, _CLAIM_JOBS)):
@@ -128,7 +142,7 @@ class Host(Worker):
                 await self._waker.wait(for_token=free > 0 and self._source == "queue")
             except BusDown:  # lost, or it does not read what we send
                 await asyncio.sleep(_BREATH_S)
-                await self._bus.up.wait()
+                await self._unless_told(self._bus.up)
             except CommandRefused as error:
                 _log.error("claim refused", reason=str(error))
                 await asyncio.sleep(0.5)
@@ -161,7 +175,10 @@ class Host(Worker):
 
     async def _run(self, job: Job) -> None:
         parked: Park | None = None
+        job.began = True
         try:
+            if job.cancelled:
+                return
             await self.functions["chat"].coroutine(self.ctx, job)
             self.jobs_complete += 1
         except Park as park:

@@ -18,12 +18,17 @@ class Job:
     out: Outlet
     claimed_at: float  # the loop's clock, s
     task: asyncio.Task[None] | None = field(default=None, repr=False)
+    began: bool = False
     cancelled: str = ""
 
     def cancel(self, why: str) -> None:
-        self.cancelled = self.cancelled or why
-        if self.task is not None:
-            self.task.cancel()
+        """Once: what it does at its end is not disturbed. A task that did not begin yet finds out for itself, for
+        cancelling it would leave out its end.
+        """
+        if not self.cancelled:
+            self.cancelled = why
+            if self.began and self.task is not None:
+                self.task.cancel()
 
 
 class Park(Exception):

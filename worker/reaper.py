@@ -24,6 +24,8 @@ class Reaper:
         self.buried: Counter[str] = Counter()  # "worker" and "front", for the metrics
         self._bus = bus
         self._children: dict[str, set[asyncio.Task[None]]] = {"suspects": set(), "solo": set()}
+        self._processes: set[asyncio.subprocess.Process] = set()
+        self._closing = False
 
     async def reap(self) -> None:
         """Raises BusDown or CommandRefused."""
@@ -40,30 +42,37 @@ class Reaper:
 
     def _start(self, source: str, count: int) -> None:
         for _ in range(count):
-            task = asyncio.create_task(_run_disposable(source))
+            task = asyncio.create_task(self._run_disposable(source))
             self._children[source].add(task)
             task.add_done_callback(self._children[source].discard)
 
     async def close(self) -> None:
         """Ends the disposable processes, which drain."""
         tasks = [task for tasks in self._children.values() for task in tasks]
-        for task in tasks:
-            task.cancel()
+        self._closing = True
+        self.hurry()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def hurry(self) -> None:
+        """Tells the disposable processes to end: at the first time they drain, at the second they do not."""
+        for child in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                child.terminate()
 
-async def _run_disposable(source: str) -> None:
-    """A worker that takes only suspects and ends when there are none. Its death takes no innocent job with it."""
-    environment = {**os.environ, "PENSTOCK_METRICS_PORT": "0"}
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "worker", "--source", source, env=environment
-    )
-    try:
-        status = await child.wait()
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
+    async def _run_disposable(self, source: str) -> None:
+        """A worker that takes only suspects and ends when there are none. Its death takes no innocent job with it."""
+        environment = {**os.environ, "PENSTOCK_METRICS_PORT": "0"}
+        try:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "worker", "--source", source, env=environment
+            )
+        except OSError as error:
+            _log.error("disposable worker not started", source=source, reason=error.strerror)
+            return
+        self._processes.add(child)
+        if self._closing:
             child.terminate()
-        await child.wait()
-        raise
-    if status != 0:
-        _log.error("disposable worker died", source=source, exit_status=status)
+        status = await child.wait()
+        self._processes.discard(child)
+        if status != 0:
+            _log.error("disposable worker died", source=source, exit_status=status)

@@ -1,6 +1,7 @@
 """Waits for work: for the token that wakes one worker, for a free slot, or for a parked job to be due."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from shared.bus import BusDown
@@ -17,6 +18,7 @@ class Waker:
         self._link = Link(url, _greet_nothing)
         self._poked = asyncio.Event()
         self._token: asyncio.Future[Any] | None = None
+        self._wanted = False
 
     async def run(self) -> None:
         await self._link.run()
@@ -26,7 +28,12 @@ class Waker:
         self._poked.set()
 
     async def wait(self, *, for_token: bool) -> None:
-        """At most two seconds, then look again: whatever was missed is found then."""
+        """At most two seconds, then look again: whatever was missed is found then. Not `for_token`, one that comes
+        nevertheless wakes another worker.
+        """
+        self._wanted = for_token
+        if self._token is not None and self._token.done():
+            self._pass_on(self._token)
         poked = asyncio.ensure_future(self._poked.wait())
         waits = {poked, self._pending_token()} if for_token else {poked}
         try:
@@ -46,10 +53,19 @@ class Waker:
                 if self._link.pipe is None:
                     raise BusDown("not connected")  # noqa: TRY301  one way to say it
                 self._token = self._link.pipe.request("BLPOP", WAKE, _IDLE_S)
+                self._token.add_done_callback(self._pass_on)
             except BusDown as error:
                 self._token = asyncio.get_running_loop().create_future()
                 self._token.set_exception(error)
         return self._token
+
+    def _pass_on(self, token: asyncio.Future[Any]) -> None:
+        if self._wanted or self._token is not token:
+            return
+        self._token = None
+        if self._link.pipe is not None and token.exception() is None and token.result() is not None:
+            with contextlib.suppress(BusDown):
+                self._link.pipe.send(("LPUSH", WAKE, "1"), None)
 
 
 async def _greet_nothing(pipe: Pipe) -> None:
