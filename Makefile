@@ -17,7 +17,7 @@ run: .venv/.installed  ## Penstock with its own Redis on http://127.0.0.1:8080
 
 test: check  ## all checks and all tests
 	@deploy/debian.sh
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses 3 --dist loadfile
 
 check: $(TOOLS)  ## format, lint, types and import rules
 	.venv/bin/ruff format --check .

@@ -18,7 +18,7 @@ _PACKAGES: Final = {
     "node": "nodejs",
     "npm": "npm",
 }
-_missing: Final[set[str]] = set()
+_ABSENT: Final = " is not on PATH"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,8 +29,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for program in marker.args:
             if shutil.which(program) is None:
-                _missing.add(program)
-                pytest.skip(f"{program} is not on PATH")
+                pytest.skip(f"{program}{_ABSENT}")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
@@ -44,9 +43,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if not skipped:
         return
     advice = []
-    if _missing:
-        packages = " ".join(sorted({_PACKAGES.get(program, program) for program in _missing}))
-        advice.append(f"missing: {', '.join(sorted(_missing))}. Debian and Ubuntu: apt install {packages}")
+    missing = {reason.removesuffix(_ABSENT) for reason in _reasons(config) if reason.endswith(_ABSENT)}
+    if missing:
+        packages = " ".join(sorted({_PACKAGES.get(program, program) for program in missing}))
+        advice.append(f"missing: {', '.join(sorted(missing))}. Debian and Ubuntu: apt install {packages}")
     if _must_run_all():
         advice.append("CI is set, so this is a failure")
     print(f"{skipped} tests were skipped; {'; '.join(advice) or 'their reasons stand above'}")  # noqa: T201  the last line
@@ -55,6 +55,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _skipped(config: pytest.Config) -> int:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     return len(reporter.stats.get("skipped", ())) if reporter else 0
+
+
+def _reasons(config: pytest.Config) -> list[str]:
+    """Why tests were skipped, from their reports: the tests may have run in other processes."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reports = reporter.stats.get("skipped", ()) if reporter else ()
+    return [report.longrepr[2].removeprefix("Skipped: ") for report in reports if isinstance(report.longrepr, tuple)]
 
 
 def _must_run_all() -> bool:
