@@ -7,7 +7,9 @@ state.
 
 import asyncio
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
+from http import HTTPStatus
 
 import aiohttp
 import httpx
@@ -65,17 +67,20 @@ class Upstream:
     async def open(self, request: UpstreamRequest, *, connect_s: float, proxy: str | None = None) -> UpstreamBody:
         """Sends and awaits the headers. Raises UpstreamError; the caller bounds the wait for the headers."""
         timeout = {"connect": connect_s, "read": None, "write": None, "pool": None}
+        headers = [*_missing(request), *request.headers]
         try:
+            if proxy and request.url.startswith("http:"):  # no tunnel: the proxy reads the request's own headers
+                headers += _authorization(httpx.URL(proxy))
             message = httpx.Request(
-                request.method,
-                request.url,
-                headers=[*_missing(request), *request.headers],
-                content=request.body,
-                extensions={"timeout": timeout},
+                request.method, request.url, headers=headers, content=request.body, extensions={"timeout": timeout}
             )
-            return UpstreamBody(await self._transport(proxy).handle_async_request(message))
+            body = UpstreamBody(await self._transport(proxy).handle_async_request(message))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _translate(error) from error
+        if body.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:  # told so only where no tunnel is needed
+            await body.aclose()
+            raise _proxy_failed()
+        return body
 
     async def fetch(
         self, request: UpstreamRequest, *, connect_s: float, total_s: float, most_bytes: int, proxy: str | None = None
@@ -101,7 +106,7 @@ class Upstream:
             transport = self._transports[proxy] = AiohttpTransport(
                 verify=self._tls,
                 trust_env=False,
-                proxy=httpx.Proxy(proxy) if proxy else None,
+                proxy=_proxy(httpx.URL(proxy)) if proxy else None,
                 client=self._session(),
             )
         return transport
@@ -113,6 +118,18 @@ class Upstream:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
+
+
+def _proxy(url: httpx.URL) -> httpx.Proxy:
+    """Its user and password go into a header, for aiohttp's own argument for them is deprecated."""
+    return httpx.Proxy(url.copy_with(userinfo=b""), headers=_authorization(url))
+
+
+def _authorization(proxy: httpx.URL) -> list[tuple[str, str]]:
+    if not proxy.userinfo:
+        return []
+    told = b64encode(f"{proxy.username}:{proxy.password}".encode()).decode()
+    return [("proxy-authorization", f"Basic {told}")]
 
 
 def _missing(request: UpstreamRequest) -> list[tuple[str, str]]:
@@ -129,14 +146,20 @@ async def error_body(body: UpstreamBody) -> bytes:
         return b""
 
 
+def _proxy_failed() -> UpstreamError:
+    return UpstreamError(Fault.UPSTREAM_FAULT, "The outbound proxy cannot be reached or refused.", sent=False)
+
+
 def _translate(error: httpx.HTTPError | httpx.InvalidURL) -> UpstreamError:
     """By the transport's own exception: httpx-aiohttp shows a disconnect after a POST as ConnectTimeout."""
     cause = error.__cause__
     if isinstance(cause, aiohttp.ConnectionTimeoutError):
         return UpstreamError(Fault.TIMED_OUT, "The connection to the upstream timed out.", sent=False)
     if isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return UpstreamError(Fault.UPSTREAM_FAULT, "The outbound proxy cannot be reached or refused.", sent=False)
-    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError):
+        return _proxy_failed()
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        return UpstreamError(Fault.UPSTREAM_FAULT, "The upstream's TLS certificate is not valid.", sent=False)
+    if isinstance(cause, aiohttp.ClientConnectorError):
         return UpstreamError(Fault.UPSTREAM_FAULT, "The upstream cannot be reached.", sent=False)
     if isinstance(cause, aiohttp.InvalidURL) or isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         return UpstreamError(Fault.UPSTREAM_FAULT, "The upstream's address is not a valid URL.", sent=False)

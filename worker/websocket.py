@@ -140,6 +140,8 @@ def _unopened(error: Exception) -> UpstreamError:
         said = "The upstream's address is not a valid WebSocket URL."
     elif isinstance(error, InvalidHandshake | EOFError):
         said = "The upstream does not speak WebSocket at this address."
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        said = "The upstream's TLS certificate is not valid."
     else:
         said = "The upstream cannot be reached."
     return UpstreamError(Fault.UPSTREAM_FAULT, said, sent=False)

@@ -22,7 +22,7 @@ def login(
     ],
     client_secret: Annotated[str, typer.Option(envvar="PENSTOCK_OAUTH_CLIENT_SECRET", help="Of that client.")] = "",
     project: Annotated[str, typer.Option(help="gemini-cli: your Google Cloud project, where a licence needs it.")] = "",
-    proxy: Annotated[str | None, typer.Option(help="http://, https:// or socks5://, for these calls.")] = None,
+    proxy: Annotated[str | None, typer.Option(help="http:// or https://, for these calls.")] = None,
     name: Annotated[str, typer.Option(help="What the account is called in penstock.yaml.")] = "mine",
 ) -> None:
     """Sign in to a provider and print the credential for penstock.yaml.

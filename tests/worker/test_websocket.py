@@ -1,7 +1,6 @@
 """The WebSocket driver against a real server and a real CONNECT proxy."""
 
 import asyncio
-import base64
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -12,13 +11,13 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from tests.outbound import tcp_server
 from tests.servers import free_port
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import USER_AGENT, Framing, UpstreamRequest
 from worker.websocket import Socket, open_socket
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
-Port = AsyncIterator[int]
 CANARY = "canary-in-the-prompt"
 
 
@@ -26,26 +25,6 @@ CANARY = "canary-in-the-prompt"
 async def upstream(handler: Handler, respond: Callable[..., Response | None] | None = None) -> AsyncIterator[str]:
     async with serve(handler, "127.0.0.1", 0, process_request=respond) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/chat"
-
-
-@contextlib.asynccontextmanager
-async def tcp_server(handler: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> Port:
-    """Ends when its connections have."""
-    running: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        running.add(task)
-        with contextlib.suppress(ConnectionError):
-            await handler(reader, writer)
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
-    await asyncio.gather(*running)
 
 
 def refused(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
@@ -257,60 +236,6 @@ async def test_a_url_that_is_none_is_an_error_of_the_configuration() -> None:
     """base_url may hold anything."""
     with pytest.raises(UpstreamError, match="not a valid WebSocket URL"):
         await opened("wss:nothing")
-
-
-class Proxy:
-    """A CONNECT proxy that wants a user and a password."""
-
-    def __init__(self, user: str, password: str) -> None:
-        self._wanted = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self.targets: list[str] = []
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        target = head.split()[1]
-        if f"Basic {self._wanted}" not in head:
-            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-            return
-        self.targets.append(target)
-        host, _, port = target.rpartition(":")
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
-
-
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(4096):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-@contextlib.asynccontextmanager
-async def proxy_server() -> AsyncIterator[tuple[Proxy, int]]:
-    proxy = Proxy("us er", "p@ss")
-    async with tcp_server(proxy.serve) as port:
-        yield proxy, port
-
-
-async def test_a_proxy_with_authentication_is_used() -> None:
-    """User and password of the proxy's URL are decoded and sent, and the tunnel leads to the upstream."""
-    async with upstream(echo_twice) as url, proxy_server() as (proxy, port):
-        socket = await opened(url, "one", "two", proxy=f"http://us%20er:p%40ss@127.0.0.1:{port}")
-        assert await texts(socket) == ["one", "two"]
-        await socket.aclose()
-    assert proxy.targets == [url.removeprefix("ws://").removesuffix("/chat")]
-
-
-async def test_a_proxy_that_refuses_is_named_without_its_password() -> None:
-    """The upstream was not asked, and the error shows no secret."""
-    async with upstream(echo_twice) as url, proxy_server() as (proxy, port):
-        with pytest.raises(UpstreamError, match="outbound proxy") as caught:
-            await opened(url, CANARY, proxy=f"http://user:hunter2@127.0.0.1:{port}")
-    assert proxy.targets == []
-    assert not caught.value.sent
-    assert "hunter2" not in caught.value.message
 
 
 async def test_nothing_of_a_prompt_is_logged(caplog: pytest.LogCaptureFixture) -> None:

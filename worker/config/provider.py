@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ModelWrapValidatorHandler, SecretStr, SerializeAsAny, field_validator, model_validator
 
-from worker.config.strict import Count, DropParams, Fields, ModelName, Name, Seconds, Strict, Weight
+from worker.config.strict import Count, DropParams, Fields, ModelName, Name, Proxy, Seconds, Strict, Weight
 from worker.config.typed import check_provider
 from worker.providers.contract import Options
 from worker.providers.contract import Provider as ProviderType
@@ -58,8 +58,8 @@ class ProviderConfig(Strict):
     type: str
     base_url: str = ""
     """Without a trailing slash. Absent: that of the type."""
-    proxy: SecretStr | None = None
-    """http://, https:// or socks5://, for outbound calls."""
+    proxy: Proxy | None = None
+    """http:// or https://, for outbound calls."""
     prefix: Name | None = None
     """Stands in for the name in `prefix/model`."""
     models: tuple[ModelName, ...] | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -11,6 +12,7 @@ from pydantic import (
     Field,
     JsonValue,
     ModelWrapValidatorHandler,
+    SecretStr,
     ValidationError,
     model_validator,
 )
@@ -69,6 +71,19 @@ def _model_name(name: str) -> str:
     return name
 
 
+def _http_proxy(proxy: SecretStr) -> SecretStr:
+    told = "must be http://[user:password@]host[:port] or https://..."
+    try:
+        parts = urlsplit(proxy.get_secret_value())
+        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        socks = proxy.get_secret_value().lower().startswith("socks")
+        raise ValueError(f"{told}; SOCKS is not supported: most SOCKS proxies speak HTTP too" if socks else told)
+    return proxy
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[int, Field(ge=0, le=1_000_000)]
@@ -78,5 +93,7 @@ ModelName = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_
 """A model id or a pattern, in which `*` stands for any text."""
 Fields = Annotated[Mapping[str, JsonValue], AfterValidator(_check_fields)]
 """Fields of a chat completion request, as JSON; known ones are checked as a client's are."""
+Proxy = Annotated[SecretStr, AfterValidator(_http_proxy)]
+"""The address of an outbound proxy, which may hold a user and a password."""
 DropParams = Annotated[bool | tuple[str, ...], BeforeValidator(_drops)]
 """True: what the upstream cannot do is dropped instead of refused. A list: these fields never reach the upstream."""

@@ -111,6 +111,16 @@ def test_sample_keys_are_refused(tmp_path: Path, key: str) -> None:
     assert len(problems(tmp_path, f"keys: [{{name: a, key: {key!r}}}]")) == 1
 
 
+@pytest.mark.parametrize(
+    "proxy", ["socks5://u:hunter2@h:1080", "ftp://h", "h:7890", "http://", "http://[x", "http://h:x"]
+)
+def test_a_proxy_that_cannot_be_used_is_refused_without_showing_it(tmp_path: Path, proxy: str) -> None:
+    (told,) = problems(tmp_path, f"providers: [{{name: a, type: openai, proxy: {proxy!r}}}]")
+    assert "must be http://" in told
+    assert ("SOCKS" in told) == proxy.startswith("socks")
+    assert "hunter2" not in told
+
+
 def test_an_unofficial_provider_asks_for_consent(tmp_path: Path) -> None:
     text = "providers: [{name: c, type: claude-web, credentials: [{cookie: c}]}]"
     (told,) = problems(tmp_path, text)
