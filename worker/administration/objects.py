@@ -18,6 +18,7 @@ NOUNS: Final[Mapping[str, str]] = {
     "models": "model",
     "keys": "key",
 }
+_LONGEST_NAME: Final = 512
 _OFF: Final[Mapping[str, str]] = {"keys": "revoked"}
 
 
@@ -95,7 +96,7 @@ class Objects:
         patch = patch_between(current, merge(current, self._fields(place, body)))
         if not patch:
             return lambda overlay, _: overlay
-        return lambda overlay, _: overlay.merge(place.section, place.name, patch)
+        return lambda overlay, file: overlay.merge(place.section, place.name, patch, file.data)
 
     def switch(self, place: Place, *, on: bool) -> "Maker":
         return self.merge(place, {_OFF.get(place.section, "disabled"): None if on else True})
@@ -133,12 +134,8 @@ def edit_of(choose: Callable[[Loaded], Maker]) -> Edit:
     return lambda overlay, file, used: choose(used)(overlay, file)
 
 
-def named(body: Any) -> str:
-    """The name in the body of a POST. Raises InvalidRequest."""
+def require_name(body: Any) -> None:
+    """In the body of what is added. Raises InvalidRequest."""
     name = body.get("name")
     if not isinstance(name, str) or not name or len(name) > _LONGEST_NAME:
         raise InvalidRequest("name is missing: give the new object a name.", param="name")
-    return name
-
-
-_LONGEST_NAME: Final = 512

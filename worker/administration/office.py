@@ -11,7 +11,7 @@ from worker.accounts.leases import Accounts
 from worker.accounts.states import AccountView, State
 from worker.administration.current import CurrentConfiguration
 from worker.administration.masks import Masks
-from worker.administration.objects import NOUNS, Maker, Objects, Place, edit_of, named
+from worker.administration.objects import NOUNS, Maker, Objects, Place, edit_of, require_name
 from worker.administration.refusals import resting_for_good
 from worker.administration.style import StyleList
 from worker.config.importers import render_data
@@ -55,7 +55,7 @@ class Office:
             _log.info(
                 "administration",
                 action=request.action,
-                object="/".join(filter(None, (request.section, request.name))),
+                object="/".join(filter(None, (request.section, _name(request, body)))),
                 key_hash=request.key_hash,
                 client_address=request.client_address,
                 request_id=request.request_id,
@@ -86,10 +86,9 @@ class Office:
         section = cast("Section", request.section)
         if request.action == "list":
             return {"object": "list", "data": self._look().list(section, request.name)}
-        name = request.name
         if request.action == "create":
-            name = "/".join(filter(None, (name, named(body))))
-        place = Place(section, name)
+            require_name(body)
+        place = Place(section, _name(request, body))
         if request.action != "read":
             await self._current.change(edit_of(lambda loaded: _maker(self._look(loaded), request.action, place, body)))
         if request.action == "remove":
@@ -134,6 +133,12 @@ class Office:
             for account in provider.credentials
             if provider.disabled or account.disabled
         }
+
+
+def _name(request: AdminRequest, body: Any) -> str:
+    """That of the object; what is added is named in the body."""
+    own = body.get("name") if request.action == "create" else None
+    return "/".join(filter(None, (request.name, own if isinstance(own, str) else None)))
 
 
 def _maker(objects: Objects, action: str, place: Place, body: Any) -> Maker:

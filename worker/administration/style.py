@@ -62,7 +62,7 @@ def _maker(before: dict[int, Entry], after: dict[int, Entry]) -> Maker:
                 if name not in was:
                     overlay = overlay.put(section, name, fields)
                 elif patch := patch_between(was[name], fields):
-                    overlay = overlay.merge(section, name, patch)
+                    overlay = overlay.merge(section, name, patch, file.data)
         return overlay
 
     return edit

@@ -26,12 +26,6 @@ class Change:
     fields: Fields | None = field(default=None, repr=False)
     whole: bool = True
 
-    def then(self, patch: Fields) -> "Change":
-        """The same with another merged into it."""
-        if self.whole:
-            return Change(merge(self.fields or {}, patch))
-        return Change(_join(self.fields or {}, patch), whole=False)
-
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
@@ -42,30 +36,39 @@ class Overlay:
 
     def put(self, section: Section, name: str, fields: Fields) -> "Overlay":
         """The object is `fields` and nothing else, whatever the file says of it."""
-        return self._with(section, name, Change(fields))
+        return self._with((section, name), Change(fields))
 
-    def merge(self, section: Section, name: str, patch: Fields) -> "Overlay":
-        found = self.changes.get((section, name))
-        change = found.then(patch) if found is not None else Change(patch, whole=False)
-        return self._with(section, name, change, keep_credentials="credentials" not in patch)
+    def merge(self, section: Section, name: str, patch: Fields, file: Data) -> "Overlay":
+        """What is kept is the difference to `file`, none where the object is as the file has it again."""
+        place = (section, name)
+        wanted = merge(find(self.apply(file), *place) or {}, patch)
+        before = self.changes.get(place)
+        if before is not None and before.whole:
+            return self.put(section, name, wanted)
+        keep_credentials = "credentials" not in patch
+        rest = self._with(place, None, keep_credentials=keep_credentials)
+        difference = patch_between(find(rest.apply(file), *place) or {}, wanted)
+        change = Change(difference, whole=False) if difference else None
+        return self._with(place, change, keep_credentials=keep_credentials)
 
     def remove(self, section: Section, name: str, file: Data) -> "Overlay":
         """A mark stays only where `file`, or another change, would bring the object back."""
-        marked = self._with(section, name, Change())
-        unmarked = replace(marked, changes=_without(marked.changes, (section, name)))
-        return unmarked if find(unmarked.apply(file), section, name) is None else marked
+        place = (section, name)
+        unmarked = self._with(place, None)
+        return unmarked if find(unmarked.apply(file), *place) is None else self._with(place, Change())
 
     def next(self) -> "Overlay":
         return replace(self, generation=self.generation + 1)
 
-    def _with(self, section: Section, name: str, change: Change, *, keep_credentials: bool = False) -> "Overlay":
-        own = f"{name}/" if section == "providers" and not keep_credentials else None
-        changes = {
-            place: other
-            for place, other in self.changes.items()
-            if not (own and place[0] == "credentials" and place[1].startswith(own))
+    def _with(self, place: Place, change: Change | None, *, keep_credentials: bool = False) -> "Overlay":
+        """With this change of the object, or none; those of a provider's credentials go with what they were for."""
+        mine = f"{place[1]}/" if place[0] == "providers" and not keep_credentials else None
+        kept = {
+            other: known
+            for other, known in self.changes.items()
+            if other != place and not (mine and other[0] == "credentials" and other[1].startswith(mine))
         }
-        return replace(self, changes={**changes, (section, name): change})
+        return replace(self, changes={**kept, place: change} if change else kept)
 
     def apply(self, data: Data) -> Data:
         """A copy of `data` with all changes. What merges into an object that the file no longer has is left out."""
@@ -115,19 +118,6 @@ def patch_between(before: Fields, after: Fields) -> Fields:
         elif key not in before or below != value:
             patch[key] = value
     return patch
-
-
-def _without(changes: Mapping[Place, Change], place: Place) -> dict[Place, Change]:
-    return {other: change for other, change in changes.items() if other != place}
-
-
-def _join(first: Fields, second: Fields) -> Fields:
-    """One patch that does what the two do one after the other."""
-    result = dict(first)
-    for key, value in second.items():
-        below = result.get(key)
-        result[key] = _join(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return result
 
 
 # ---- the objects of penstock.yaml's plain data, which has been validated

@@ -74,9 +74,9 @@ def _twice(config: Config) -> _Problems:
     for i, provider in enumerate(config.providers):
         if provider.name in names:
             yield ("providers", i, "name"), f"{provider.name!r} is the name of two providers"
-        names.add(provider.name)
-        if provider.label in labels and provider.label != provider.name:
+        elif provider.label in labels:
             yield ("providers", i, "prefix"), f"{provider.label!r} stands before the models of two providers"
+        names.add(provider.name)
         labels.add(provider.label)
     for i, provider in enumerate(config.providers):
         accounts: set[str] = set()
