@@ -46,7 +46,7 @@ class Lease:
     async def _resync(self) -> None:
         async with self.steady:
             self._mismatches = 0
-            jobs = list(self._jobs.values())
+            jobs = sorted(self._jobs.values(), key=_run, reverse=True)  # of two runs of one job the newer is the one
             args: list[Argument] = [self._worker]
             for job in jobs:
                 args += (*job.triple, "s" if job.out.shown else "q")
@@ -74,3 +74,8 @@ class Lease:
         """The worker ends; nobody needs to find out that it died."""
         with contextlib.suppress(BusDown, CommandRefused):
             await self._bus.command("ZREM", PREFIX + "workers", self._worker)
+
+
+def _run(job: Job) -> tuple[int, int]:
+    _, epoch, attempt = job.triple
+    return epoch, attempt

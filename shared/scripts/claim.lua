@@ -7,9 +7,8 @@ local source = ({ queue = QUEUE, suspects = SUSPECTS, solo = SOLO })[ARGV[5]]
 call('ZADD', WORKERS, now + ARGV[2], worker)
 if source == QUEUE then
   for _, rid in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, 200)) do
-    local deaths = call('HGET', DEATHS, rid)  -- a suspect stays one while it is parked
     call('ZREM', DUE, rid)
-    call('ZADD', deaths and (deaths == '1' and SUSPECTS or SOLO) or QUEUE, call('HGET', SCORES, rid) or now, rid)
+    requeue(rid, call('HGET', SCORES, rid) or now)
     call('HDEL', SCORES, rid)
   end
 end

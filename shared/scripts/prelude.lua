@@ -35,6 +35,12 @@ local function is_queued(rid)
   return call('ZSCORE', QUEUE, rid) or call('ZSCORE', DUE, rid) or call('ZSCORE', SUSPECTS, rid) or call('ZSCORE', SOLO, rid)
 end
 
+-- A suspect stays one, whoever gives it back.
+local function requeue(rid, score)
+  local deaths = call('HGET', DEATHS, rid)
+  call('ZADD', deaths and (deaths == '1' and SUSPECTS or SOLO) or QUEUE, score, rid)
+end
+
 local function front_of(rid) return string.match(rid, '^(.*)%.%d+$') end
 
 local function listens(channel) return call('PUBSUB', 'NUMSUB', channel)[2] > 0 end

@@ -3,11 +3,20 @@
 -- ARGV worker, {rid, epoch, attempt, state}... -> indexes (from 0) of the jobs that are no longer this worker's
 pass_memory_limit()
 local worker, lost, own = ARGV[1], {}, {}
+
+-- It waits because its claim was forgotten, in a failover or with a worker that was taken for dead, and nobody else ran it since.
+local function is_still_its(rid, epoch, attempt)
+  local payload = call('HGET', JOBS, rid)
+  local tries = tonumber(call('HGET', TRIES, rid) or '0')
+  return payload and string.match(payload, '^%d+') == epoch and tries <= tonumber(attempt)
+end
+
 for i = 2, #ARGV, 4 do
   local rid, epoch, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local owner, mine = call('HGET', OWNER, rid), worker .. '|' .. epoch .. '|' .. attempt
-  if owner == mine or (not owner and not is_queued(rid)) then
+  if owner == mine or (not owner and (not is_queued(rid) or is_still_its(rid, epoch, attempt))) then
     own[rid] = true
+    unqueue(rid); call('HDEL', SCORES, rid)
     call('HSET', INF .. worker, rid, epoch .. ':' .. attempt .. ':' .. ARGV[i + 3])
     call('HSET', OWNER, rid, mine)
     if tonumber(call('HGET', TRIES, rid) or '0') < tonumber(attempt) then call('HSET', TRIES, rid, attempt) end
@@ -22,7 +31,7 @@ for _, rid in ipairs(call('HKEYS', INF .. worker)) do
     local owner = call('HGET', OWNER, rid)
     if owner and string.match(owner, '^(.*)|%d+|%d+$') == worker then
       call('HDEL', OWNER, rid)
-      if call('HEXISTS', JOBS, rid) == 1 then call('ZADD', QUEUE, now, rid); wake() else forget(rid) end
+      if call('HEXISTS', JOBS, rid) == 1 then requeue(rid, now); wake() else forget(rid) end
     end
   end
 end

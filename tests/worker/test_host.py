@@ -163,3 +163,16 @@ async def test_a_host_whose_heart_stops_does_not_go_on_without(stage: Stage) -> 
     with pytest.raises(ExceptionGroup):
         async with asyncio.timeout(5):
             await stage.host.main()
+
+
+async def test_of_two_runs_of_one_job_redis_learns_the_newer_first(stage: Stage) -> None:
+    """When it has lost everything, the first to be registered is the one that stays."""
+    stage.begin()
+    envelope = JobEnvelope("req_1", "m", True, False, 0, 10**15)
+    stage.host._begin("f.1", envelope.encode(1), 1, "7", "")
+    stage.bus.mend()
+    await asyncio.sleep(0)
+    assert stage.bus.called("resync") == [[stage.host.worker, "f.1", 1, 1, "q", "f.1", 0, 1, "q"]]
+    for job in list(stage.host.jobs.values()):
+        job.cancel("the test ends")
+        await asyncio.wait([job.task] if job.task else [])
