@@ -1,8 +1,10 @@
 """Fronts' and workers' metrics with a catalogue, and without Redis: nothing here needs one."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,9 @@ from api.relay import Relay
 from shared.bus import Bus
 from shared.catalogue import Catalogue, ModelEntry
 from shared.metrics_server import new_registry
+from tests.servers import RedisServer
+from tests.telemetry.aviary import Aviary, Canaries
+from tests.telemetry.hostile import HostileUpstream
 from worker.host import Host
 from worker.metrics import WorkerCollector, WorkerMetrics
 
@@ -93,3 +98,21 @@ def record() -> RequestRecord:
         input_tokens=11,
         output_tokens=7,
     )
+
+
+@pytest.fixture
+def passthrough() -> bool:
+    """Whether an unknown bearer is the caller's own key."""
+    return False
+
+
+@pytest.fixture
+async def aviary(tmp_path: Path, redis_server: RedisServer, passthrough: bool) -> AsyncIterator[Aviary]:  # noqa: FBT001  a fixture
+    canaries = Canaries()
+    upstream = HostileUpstream(canaries.upstream)
+    await upstream.start()
+    made = Aviary(tmp_path, redis_server, upstream, canaries, passthrough=passthrough)
+    await asyncio.to_thread(made.start)
+    yield made
+    await asyncio.to_thread(made.system.close)
+    await upstream.close()
