@@ -166,6 +166,8 @@ class UpstreamAnswer:
                 deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
             if group:
                 yield group
+        if not size and isinstance(body, UpstreamBody):
+            raise self._refusal(body.status, body.headers, b"")
         group = [] if mapper.ended else _map(mapper, cutter.close())
         group += _map_end(mapper)
         self.done = mapper.ended

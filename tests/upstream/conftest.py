@@ -24,6 +24,7 @@ class Scene:
 
     case: Case
     behaviour: str = ""
+    accounts: tuple[str, ...] = ("one",)
 
     @property
     def name(self) -> str:
@@ -51,7 +52,7 @@ class Scene:
             "base_url": "/".join([upstream, *filter(None, parts)]),
             "models": [self.case.call().model],
             "drop_params": chat.get("drop_params", False),
-            "credentials": [{"name": "one", **self.case.credential.values}],
+            "credentials": [{"name": name, **self.case.credential.values} for name in self.accounts],
             **({"accept_unofficial": True} if provider.status is not Status.OFFICIAL else {}),
             **chat.get("options", {}),
         }
@@ -93,11 +94,34 @@ def refused() -> list[Scene]:
     return told
 
 
+def removes(case: Case) -> bool:
+    """Whether its exchange ends with removing what it created."""
+    return "DELETE" in [step["ask"]["method"] for step in case.json("stream_exchange.json") or () if "ask" in step]
+
+
+def challenged() -> list[Scene]:
+    """For each type that is a site, every challenge of it: to all that is asked, and to the question alone."""
+    told = []
+    for scene in one_of_each_type([scene for scene in SCENES if _is_plain(scene.case)], ""):
+        for number, entry in enumerate(scene.errors):
+            if entry["fault"] == "challenged":
+                kinds = ("~wall", "~error") if removes(scene.case) else ("~wall",)
+                told += [Scene(scene.case, f"{kind}-{number}", ACCOUNTS) for kind in kinds]
+    return told
+
+
+def _is_plain(case: Case) -> bool:
+    """As configured by default: an exchange that keeps its conversation is none."""
+    return case.json("exchange.json") is None or removes(case)
+
+
+ACCOUNTS = ("one", "two", "three")
 FINAL = {"invalid_request", "content_filtered", "context_too_long"}
 SCENES = answered()
 HELD = one_of_each_type(SCENES, "~hold")
 CRUMBLED = one_of_each_type(SCENES, "~crumbs")
 REFUSED = refused()
+CHALLENGED = challenged()
 
 
 class Stage:
@@ -138,7 +162,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         [sys.executable, "-m", "tests.upstream.server", "--port", str(port)], ROOT, "upstream", log_folder=folder
     )
     redis = RedisServer(folder / "redis")
-    scenes = [*SCENES, *HELD, *CRUMBLED, *REFUSED]
+    scenes = [*SCENES, *HELD, *CRUMBLED, *REFUSED, *CHALLENGED]
     system = System(folder, {"providers": [scene.entry(upstream) for scene in scenes]}, redis)
     try:
         wait_until("upstream", Logged(process, "starts"), process)

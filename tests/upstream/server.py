@@ -7,6 +7,7 @@ real socket, whole, as events or by WebSocket. Behaviours stand before the type:
     ~crumbs     sends three bytes at a time
     ~error-N    answers the completion with the N-th entry of errors.json
     ~broken-N   streams the N-th entry of broken_streams.json
+    ~wall-N     answers everything with the N-th entry of errors.json
 
 `GET /asked` tells what was asked and how it ended ("running", "answered" or "hung up"); `DELETE /asked` forgets it.
 """
@@ -137,6 +138,8 @@ def _behaved(case: Case, reply: Reply | None, behaviours: list[str]) -> Reply | 
     """The reply that a behaviour puts in the place of the completion."""
     for behaviour in behaviours:
         name, _, number = behaviour.partition("-")
+        if name == "~wall":
+            return error_reply(case, int(number))
         if name == "~error" and reply is not None and reply.completes:
             return error_reply(case, int(number))
         if name == "~broken" and reply is not None and reply.framing is not None:

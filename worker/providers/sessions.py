@@ -61,7 +61,8 @@ def ask(
     """A side request of an exchange; returns its JSON, None for an empty body. Raises UpstreamError."""
     response = yield Ask(request, creates)
     assert response is not None
-    if response.status not in _SUCCESS:
+    announced = is_challenge(response.status, response.headers, b"")  # by its headers, whatever the body is
+    if response.status not in _SUCCESS or announced:
         raise provider.parse_error(response.status, response.headers, response.body)
     if not response.body:
         return None
