@@ -45,10 +45,13 @@ def create_app(state: FrontState) -> Front:
         catalogue = state.catalogue.current
         return catalogue.cors_origins if catalogue else ()
 
+    def is_draining() -> bool:
+        return state.draining
+
     app = Front(title="Penstock", version=version("penstock"), lifespan=lifespan)
     app.state.front = state
     chat = ChatCompletions(state)
-    app.hot = Boundary(Cors(chat, cors_origins))
+    app.hot = Boundary(Cors(chat, cors_origins), is_draining)
     app.router.routes.append(Route(CHAT_PATH, chat, methods=["POST"]))  # for what is not a POST
     app.include_router(health.router)
     app.include_router(models.router)
@@ -58,5 +61,5 @@ def create_app(state: FrontState) -> Front:
     add_docs(app)
     app.add_middleware(Cors, find_origins=cors_origins)
     app.add_middleware(Access, self_logging=frozenset({("POST", CHAT_PATH)}))
-    app.add_middleware(Boundary)
+    app.add_middleware(Boundary, is_draining=is_draining)
     return app

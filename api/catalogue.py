@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from typing import Final
 
 import msgpack
@@ -20,12 +21,14 @@ _log = structlog.get_logger()
 class CatalogueCache:
     """Follows the catalogue in Redis: at once by its channel, and by looking at its version besides.
 
-    What was read last serves on for 120 s after it was last found there and readable.
+    What was read last serves on for 120 s after it was last found there and readable. Unless `may_be_open`, keys are
+    asked for even where the catalogue has it otherwise.
     """
 
-    def __init__(self, bus: Bus, *, kept_s: float = _KEPT_S) -> None:
+    def __init__(self, bus: Bus, *, kept_s: float = _KEPT_S, may_be_open: bool = True) -> None:
         """Before the bus starts. `run` does the work."""
         self._bus = bus
+        self._may_be_open = may_be_open
         self._kept_s = kept_s
         self._catalogue: Catalogue | None = None
         self._version = b""
@@ -69,7 +72,13 @@ class CatalogueCache:
             return
         self._version = version
         try:
-            self._catalogue = Catalogue.decode(body)
+            self._catalogue = self._guard(Catalogue.decode(body))
         except (ValueError, TypeError, KeyError, AttributeError, msgpack.UnpackException) as error:
             self._unreadable = version
             _log.warning("the published catalogue cannot be read", version=int(version), reason=type(error).__name__)
+
+    def _guard(self, catalogue: Catalogue) -> Catalogue:
+        if catalogue.auth_required or self._may_be_open:
+            return catalogue
+        _log.error("server.auth is none, but others reach this front: it asks for keys; listen on 127.0.0.1 instead")
+        return replace(catalogue, auth_required=True)

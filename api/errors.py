@@ -4,7 +4,7 @@ import difflib
 import math
 import re
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -22,6 +22,7 @@ from shared.errors import GatewayError, InvalidRequest, NotFound
 _log = structlog.get_logger()
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _MOST_QUOTED: Final = 100
+_CLOSE: Final = (b"connection", b"close")
 
 
 def error_headers(error: GatewayError) -> dict[str, str]:
@@ -84,12 +85,14 @@ class Boundary:
     """Outermost ASGI layer: gives each request its id, answers HEAD as GET, and turns what was raised into an answer.
 
     The id is the client's own `x-request-id` where it has one, in `scope["state"]["request_id"]` and in the answer.
+    While `is_draining` says so, each answer tells its client to connect anew next time.
     An exception that nobody foresaw becomes a 500 without details; its type and place are logged, never its text,
     which may quote a prompt. Once an answer has begun, nothing can be said any more: the connection breaks off.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, is_draining: Callable[[], bool]) -> None:
         self.app = app
+        self._is_draining = is_draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -105,7 +108,8 @@ class Boundary:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message = dict(message, headers=[*message.get("headers", ()), (b"x-request-id", request_id.encode())])
+                told = [(b"x-request-id", request_id.encode()), *([_CLOSE] if self._is_draining() else ())]
+                message = dict(message, headers=[*message.get("headers", ()), *told])
             return send(message)
 
         try:

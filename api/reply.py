@@ -26,7 +26,7 @@ _STREAM_HEADERS: list[Header] = [
 class Reply:
     """One response. Its status waits for the first content or error, so that early failures keep their own status."""
 
-    def __init__(self, send: Send, headers: list[Header], policy: FrontPolicy) -> None:
+    def __init__(self, send: Send, policy: FrontPolicy) -> None:
         self.status = 0
         self.about: dict[str, Any] = {}
         self.end: dict[str, Any] = {}
@@ -34,7 +34,7 @@ class Reply:
         self.own_fault_type = ""  # in place of OpenAI's type for failures that are not the client's
         self.first_content_at: float | None = None  # time.perf_counter()
         self._send = send
-        self._headers = headers
+        self._headers: list[Header] = []
         self._policy = policy
 
     async def stream(self, pending: Pending) -> bool:

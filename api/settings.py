@@ -1,6 +1,9 @@
 """What one front process is told at its start. Everything else it learns from the catalogue."""
 
+import os
+import socket
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +21,19 @@ class ApiSettings:
     """Longest time that a stopping front gives to its running streams."""
     closing_s: float = 3.0
     """So long a stopping front still takes requests, telling each client to connect anew, before it stops listening."""
+
+    def is_private(self) -> bool:
+        """Whether only this machine can reach the front. An empty host means all interfaces."""
+        if self.fd is None:
+            return _is_loopback(self.host)
+        with socket.socket(fileno=os.dup(self.fd)) as listener:
+            return listener.family == socket.AF_UNIX or _is_loopback(listener.getsockname()[0])
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

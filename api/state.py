@@ -24,7 +24,7 @@ class FrontState:
         self.draining = False
         self.bus = Bus(settings.redis_url)
         self.relay = Relay(self.bus)
-        self.catalogue = CatalogueCache(self.bus)
+        self.catalogue = CatalogueCache(self.bus, may_be_open=settings.is_private())
         self.failures = Failures(self.bus)
         self.desk = Desk(self.bus, self.relay.front)
         self.registry = new_registry()

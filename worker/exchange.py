@@ -1,6 +1,7 @@
 """Drives a provider's exchange: the calls before the answer, and those that clean up after it."""
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
@@ -111,6 +112,8 @@ def _start(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def clean_ups_ended() -> None:
-    """Waits for the clean-ups that are under way; for a worker that shuts down."""
-    while _cleaning:
-        await asyncio.wait(_cleaning)
+    """Waits for the clean-ups that are under way, but not for ever; for a worker that shuts down."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_CLEAN_UP_S):
+            while _cleaning:
+                await asyncio.wait(_cleaning)

@@ -18,6 +18,7 @@ from worker.config.schema import Config
 from worker.config.watching import watch
 from worker.discovery import Discovery
 from worker.dispatch import Dispatch
+from worker.exchange import clean_ups_ended
 from worker.metrics import WorkerMetrics
 from worker.secrets import Secrets, state_folder
 from worker.upstream import Upstream
@@ -77,6 +78,7 @@ class WorkerState:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._discovery.aclose()
+        await clean_ups_ended()
         await self.upstream.aclose()
 
     async def _look_after(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
@@ -11,7 +12,7 @@ from api.body import read_body
 from api.models import resolve_model
 from api.pending import Pending
 from api.record import Outcome, RequestRecord, log_request, log_start
-from api.reply import Header, Reply
+from api.reply import Reply
 from api.state import FrontState
 from shared.catalogue import Catalogue, FrontPolicy, ModelEntry
 from shared.chat import ChatHead, validate_chat
@@ -33,9 +34,8 @@ class ChatCompletions:
         request_id = scope["state"]["request_id"]
         record = RequestRecord(request_id, client[0] if client else "", scope["method"], scope["path"])
         log_start(record)
-        told: list[Header] = [(b"connection", b"close")] if self._state.draining else []
         catalogue = self._state.catalogue.current
-        reply = Reply(send, told, catalogue.front if catalogue else FrontPolicy())
+        reply = Reply(send, catalogue.front if catalogue else FrontPolicy())
         try:
             await self._answer(record, headers, receive, reply, catalogue)
         except GatewayError as error:
@@ -43,6 +43,11 @@ class ChatCompletions:
             await reply.fail(error)
         except ClientDisconnect:
             record.outcome = Outcome.CANCELLED
+        except BaseException:  # it is answered further out
+            record.outcome = Outcome.BROKEN if reply.status else Outcome.FAILED
+            record.error_code = "internal_error"
+            reply.status = reply.status or HTTPStatus.INTERNAL_SERVER_ERROR.value
+            raise
         finally:
             _complete(record, reply, began)
             log_request(record)

@@ -75,7 +75,7 @@ def make_app() -> FastAPI:
     add_docs(app)
     app.add_middleware(Cors, find_origins=lambda: find_catalogue(app).cors_origins)
     app.add_middleware(Access, self_logging=frozenset({("POST", "/v1/chat/completions")}))
-    app.add_middleware(Boundary)
+    app.add_middleware(Boundary, is_draining=lambda: app.state.front.draining)
 
     @app.post("/v1/chat/completions", include_in_schema=False)
     async def judge_chat(request: Request) -> dict[str, Any]:

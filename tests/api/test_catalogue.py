@@ -15,9 +15,9 @@ from tests.servers import RedisServer
 
 
 @asynccontextmanager
-async def follow(url: str, *, kept_s: float = 120) -> AsyncIterator[CatalogueCache]:
+async def follow(url: str, *, kept_s: float = 120, may_be_open: bool = True) -> AsyncIterator[CatalogueCache]:
     bus = Bus(url)
-    cache = CatalogueCache(bus, kept_s=kept_s)
+    cache = CatalogueCache(bus, kept_s=kept_s, may_be_open=may_be_open)
     await bus.start()
     task = asyncio.create_task(cache.run())
     try:
@@ -117,3 +117,15 @@ async def test_it_outlives_an_outage_for_a_while_and_no_longer(redis_server: Red
         redis_server.kill()
         assert cache.current is not None
         await become(cache, lambda catalogue: catalogue is None)
+
+
+@pytest.mark.parametrize("may_be_open", [True, False])
+async def test_a_front_that_others_reach_asks_for_keys_whatever_the_catalogue_says(
+    store: redis.Redis, redis_url: str, *, may_be_open: bool
+) -> None:
+    """The file was checked against its own address; a front may have been told another."""
+    await put(store, 1, Catalogue(1, auth_required=False).encode())
+    async with follow(redis_url, may_be_open=may_be_open) as cache:
+        await become(cache, generation(1))
+        assert cache.current is not None
+        assert cache.current.auth_required is not may_be_open

@@ -103,7 +103,7 @@ async def test_after_an_answer_has_begun_nothing_is_added_to_it(error: Exception
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    await Boundary(begin_and_fail)({"type": "http", "method": "GET", "headers": []}, receive, send)
+    await Boundary(begin_and_fail, lambda: False)({"type": "http", "method": "GET", "headers": []}, receive, send)
     assert [message["type"] for message in sent] == ["http.response.start"]
 
 
@@ -120,7 +120,7 @@ async def test_lifespan_passes_through_untouched() -> None:
         raise AssertionError(message)
 
     scope: Scope = {"type": "lifespan"}
-    await Boundary(note)(scope, receive, send)
+    await Boundary(note, lambda: False)(scope, receive, send)
     assert seen == [scope]
 
 
