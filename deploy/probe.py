@@ -10,6 +10,7 @@ from deploy.plan import Plan
 
 _PAUSE_S: Final = 0.03
 _TIMEOUT_S: Final = 2.0
+_ANY_OWN_KEY: Final = "of-no-caller"  # where callers bring their own, lists are shown to all of them
 _direct = build_opener(ProxyHandler({}))  # this machine's own port is never behind the proxy of HTTP_PROXY
 
 
@@ -26,7 +27,8 @@ async def wait_ready(plan: Plan, *, answers: int) -> None:
 
 async def a_model(plan: Plan) -> str:
     """`echo` where there is one, since it costs nothing; else the first of the list."""
-    answer = await asyncio.to_thread(_get, f"{plan.base_url}/v1/models", plan.asking_key) or {}
+    key = plan.asking_key or (_ANY_OWN_KEY if plan.passthrough else None)
+    answer = await asyncio.to_thread(_get, f"{plan.base_url}/v1/models", key) or {}
     names = [str(model["id"]) for model in answer.get("data", ())]
     return next((name for name in names if name in {"echo", "echo/echo"}), names[0] if names else plan.example_model)
 

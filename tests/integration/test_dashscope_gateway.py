@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import subprocess
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -106,6 +108,10 @@ async def test_the_documented_streamed_call(scene: Scene) -> None:
     assert text == f"{MINE} said 写一首短诗"
 
 
+async def test_a_complete_stream_ends_as_openais_do(scene: Scene) -> None:
+    assert (await scene.post(MINE, stream=True)).text.endswith("data: [DONE]\n\n")
+
+
 async def test_any_model_of_dashscope_may_be_asked(scene: Scene) -> None:
     for model in ("qwen-plus", "qwen3-brand-new", "dashscope/qwen-max"):
         assert (await scene.post(MINE, model=model)).status_code == 200
@@ -187,6 +193,15 @@ async def test_the_sdk_raises_what_it_raises_for_openai(scene: Scene) -> None:
         async with scene.sdk(key) as client:
             with pytest.raises(raised):
                 await client.chat.completions.create(model="farui-plus", messages=POEM)
+
+
+async def test_the_printed_lines_work_with_the_callers_key(scene: Scene) -> None:
+    curl = re.search(r"^curl .*$", scene.up.printed, re.MULTILINE)
+    assert curl
+    pasted = curl[0].replace("YOUR_KEY", MINE)
+    done = await asyncio.to_thread(subprocess.run, ["sh", "-c", pasted], capture_output=True, text=True, check=True)
+    assert f'"content":"{MINE} said Hello"' in done.stdout
+    assert scene.native.seen[0][1]["model"] == "farui-plus"
 
 
 async def test_pages_of_any_origin_may_call(scene: Scene) -> None:

@@ -3,13 +3,15 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import redis
 
 from tests.integration.counting import Counting, Gateway
-from tests.servers import RedisServer
+from tests.servers import Ready, RedisServer, wait_until
 from tests.system import CLIENT_KEY, System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -44,6 +46,16 @@ def configuration(own: int, paid: int) -> dict[str, Any]:
     ]
     routing = {"strategy": "race", "retries": retries}
     return {"providers": providers, "models": models, "passthrough": {"provider": "own"}, "routing": routing}
+
+
+class Queued(Ready):
+    """A job waits in Redis."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._redis = redis.Redis.from_url(server.url)
+
+    def __call__(self) -> bool:
+        return bool(self._redis.zcard("{ps}:queue"))
 
 
 class Scene:
@@ -176,3 +188,29 @@ async def test_the_operators_own_accounts_being_used_up_is_nothing_to_a_caller(s
         scene.own.plan[f"{OPERATORS}-{account}"] = [USED_UP]
         await scene.ask(f"{account}/model")
     assert (await scene.ask("model", key=MINE)).status_code == 200
+
+
+async def test_a_key_that_waits_while_its_provider_changes_reaches_nobody(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    """It was sealed for the provider that there was; a worker with another, or with none, opens nothing with it."""
+    own, paid = Counting(), Counting()
+    await own.start()
+    await paid.start()
+    config = configuration(own.port, paid.port)
+    for changed in ({"passthrough": {"provider": "paid"}}, {"passthrough": None}):
+        system = System(tmp_path, config, redis_server)
+        await asyncio.to_thread(system.start)
+        gateway = Gateway(system, own)
+        system.workers[0].kill()
+        asked = asyncio.create_task(gateway.ask("model", key=MINE))
+        await asyncio.to_thread(wait_until, "the job", Queued(redis_server))
+        system.configure({**config, **changed})
+        await asyncio.to_thread(system.add_worker)
+        answer = await asked
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "not_ready")
+        await gateway.close()
+        await asyncio.to_thread(system.close)
+    assert own.seen == paid.seen == []
+    await own.close()
+    await paid.close()

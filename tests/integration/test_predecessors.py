@@ -222,6 +222,9 @@ def test_gptomni_takes_the_master_key_and_any_model_and_its_cookies_take_turns(
     assert set(cookies[:3]) == {"session=one; a=1", "session=two", "session=three"}
     with pytest.raises(openai.AuthenticationError):
         say(client(system, "another-key"), "gptomni")
+    assert [model.id for model in caller.models.list()] == ["gptomni"]
+    assert httpx.get(f"{system.url}/v1/models").status_code == 401
+    assert httpx.get(f"{system.url}/").json()["message"]
 
 
 # The DashScope gateway.
@@ -237,8 +240,20 @@ def test_dashscope_callers_use_their_own_keys(run: Run, client: Connect, upstrea
     assert stream(second, "farui-plus")
     keys = [entry["asked"]["headers"]["authorization"] for entry in upstream.chats()]
     assert keys == ["Bearer sk-caller-number-one", "Bearer sk-caller-number-two"]
-    assert httpx.get(f"{system.url}/health").json()["status"]
-    assert httpx.post(f"{system.url}/v1/chat/completions", json={}).status_code == 401
+    assert httpx.get(f"{system.url}/health").json()["status"] == "healthy"
+    refusal = httpx.post(f"{system.url}/v1/chat/completions", json={})
+    assert (refusal.status_code, refusal.json()["error"]["type"]) == (401, "authentication_error")
+
+
+def test_dashscope_limits_of_tokens_and_defaults_are_kept(run: Run, client: Connect, upstream: Upstream) -> None:
+    text = text_of("dashscope-gateway.env").replace("https://dashscope.aliyuncs.com", f"{upstream.url}/dashscope/text")
+    caller = client(run(text), "sk-caller-number-one")
+    assert say(caller, "farui-plus", max_tokens=9999, tools=[], frequency_penalty=0.5)
+    assert say(caller, "qwen-plus", max_tokens=9999)
+    assert say(caller, "qwen-plus")
+    sent = [entry["asked"]["body"]["parameters"] for entry in upstream.chats()]
+    assert [parameters["max_tokens"] for parameters in sent] == [2000, 4000, 2000]
+    assert {(parameters["temperature"], parameters["top_p"]) for parameters in sent} == {(0.7, 1.0)}
 
 
 # OpenAICompatible (Go).

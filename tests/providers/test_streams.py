@@ -14,6 +14,7 @@ from tests.providers.cases import FOLDER, STREAMS, Case, map_stream, parts, spli
 from tests.providers.checks import assert_promises, assert_raised, each, each_entry
 from worker.faults import UpstreamError
 from worker.joining import join
+from worker.providers.compatible_stream import ChunkMapper
 from worker.providers.contract import Chunk, Framing
 
 
@@ -54,6 +55,17 @@ def told(data: Mapping[str, Any]) -> dict[str, Any]:
 def test_stream_keeps_its_promises(case: Case) -> None:
     """One id and model, one role in front and one finish reason per choice, usage last."""
     assert_promises(case.mapped(case.stream_parts))
+
+
+@each(*STREAMS)
+def test_a_whole_stream_is_known_as_ended(case: Case) -> None:
+    """Clients that wait for `[DONE]` get it also where the upstream's protocol has no end marker of its own; where a
+    clone of OpenAI leaves it out, none is invented.
+    """
+    mapper = case.provider.stream_mapper(case.call(stream=True))
+    list(map_stream(mapper, case.framing, case.stream_parts))
+    left_out = isinstance(mapper, ChunkMapper) and b"[DONE]" not in b"".join(case.stream_parts)
+    assert mapper.ended is not left_out
 
 
 @each("stream.sse", "stream.lines", "stream.raw")

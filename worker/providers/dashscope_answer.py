@@ -83,7 +83,7 @@ def _choice(choice: Mapping[str, Any], place: int, chat: ChatCall) -> JsonObject
 
 
 class NativeMapper:
-    """Maps native events. There is no end marker: the body ends after every choice has its finish reason."""
+    """Maps native events. The end of the body, after every choice has its finish reason, is the only end marker."""
 
     def __init__(self, chat: ChatCall, instead: Shown) -> None:
         self.ended = False
@@ -119,6 +119,7 @@ class NativeMapper:
             raise UpstreamError(
                 Fault.UPSTREAM_FAULT, "The upstream's stream ended before the answer was finished: it was cut off."
             )
+        self.ended = True
         if self._usage is None:
             return ()
         return (self._writer.usage(**self._usage),)

@@ -75,6 +75,7 @@ class GenerateMapper:
             raise UpstreamError(
                 Fault.UPSTREAM_FAULT, f"{self._upstream}'s answer ended before it was finished: it was cut off."
             )
+        self.ended = True  # there is no other end marker than the end of the body
         chunks = [
             self._chunks.finish(candidate.finish_reason, index=index) for index, candidate in sorted(candidates.items())
         ]
