@@ -40,10 +40,11 @@ class Inbox:
         """The request is known to be enqueued anew: nothing of earlier epochs counts. False if the client has meanwhile
         seen content of one: then that run goes on, and the new one is not wanted.
         """
+        if epoch <= self.epoch:
+            return True  # its first frames were faster than the queue's reply
         if self.shown:
             return False
-        if epoch > self.epoch:
-            self._adopt(epoch, 0, "")
+        self._adopt(epoch, 0, "")
         return True
 
     def take(self) -> list[Delivery]:

@@ -143,3 +143,12 @@ def test_a_beacon_that_is_ahead_says_that_something_is_missing() -> None:
     inbox = Inbox()
     assert inbox.beacon("a", 0, 1, 0) is Verdict.TAKEN
     assert inbox.beacon("a", 0, 1, 2) is Verdict.BEHIND
+
+
+def test_an_answer_that_begins_before_the_queue_has_replied_goes_on() -> None:
+    """Frames and the queue's reply come on two connections."""
+    inbox = Inbox()
+    for sequence in range(2):
+        receive(inbox, RUNS[0], sequence)
+    assert inbox.shown
+    assert inbox.begin_epoch(0)
