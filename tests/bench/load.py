@@ -57,7 +57,7 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         """For the lists: {"p50", "p99"}, empty where nothing was counted."""
         spread = {name: _percentiles(getattr(self, name)) for name in ("total_ms", "first_ms", "under_way_ms")}
-        return {**asdict(self), **spread}
+        return {**asdict(self), **spread, "errors": dict(self.errors)}
 
 
 def _percentiles(values: list[float]) -> dict[str, float]:
@@ -130,8 +130,8 @@ class Connection(asyncio.Protocol):
         try:
             for event in events:
                 self._take(event)
-        except (ValueError, LookupError, TypeError):
-            self._end("wrong token")
+        except (ValueError, LookupError, TypeError) as error:
+            self._end(f"wrong token: {error!r:.200}")
 
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -159,7 +159,11 @@ class Connection(asyncio.Protocol):
         if event == b"data: [DONE]":
             self._done = True
             return
-        choices = orjson.loads(event[6:])["choices"]
+        chunk = orjson.loads(event[6:])
+        if "error" in chunk:
+            self._end(f"told: {chunk['error']['message']}")
+            return
+        choices = chunk["choices"]
         if not choices:
             return
         self._finished = self._finished or choices[0]["finish_reason"] == "stop"
