@@ -69,3 +69,22 @@ def test_a_secret_is_masked_wherever_it_stands() -> None:
     error = UpstreamError(Fault.INVALID_REQUEST, quoted("bad key abcdef123"), code="abcdef123", param="abcdef123")
     mask(error, ["abcdef123", "", "b"])
     assert (error.code, error.param, to_client(error).message) == ("[key]", "[key]", "bad key [key]")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (Fault.CREDENTIAL_REJECTED, 401),
+        (Fault.PERMISSION_DENIED, 403),
+        (Fault.QUOTA_EXHAUSTED, 429),
+        (Fault.RATE_LIMITED, 429),
+        (Fault.UPSTREAM_FAULT, 502),
+    ],
+)
+def test_with_the_callers_key_an_upstreams_own_code_and_type_are_kept(fault: Fault, status: int) -> None:
+    told = to_client(UpstreamError(fault, "no", code="Own.Code"), callers_key=True, own_type="own_error")
+    assert (told.status, told.type, told.code) == (status, "own_error", "Own.Code")
+    unsaid = to_client(UpstreamError(fault, "no"), callers_key=True, own_type="own_error")
+    assert (unsaid.status, unsaid.type == "own_error") == (status, False)
+    operators = to_client(UpstreamError(fault, "no", code="Own.Code"), own_type="own_error")
+    assert (operators.type == "own_error", operators.code == "Own.Code") == (False, False)

@@ -236,6 +236,12 @@ def test_without_a_file_echo_and_the_providers_of_the_environment() -> None:
     assert found.path is None
 
 
+@pytest.mark.parametrize("type_name", ["echo", "dangbei"])
+def test_callers_keys_need_a_type_of_which_one_key_is_a_credential(type_name: str) -> None:
+    with pytest.raises(ConfigError, match="one bearer key is no whole credential"):
+        load(None, {}, passthrough=type_name)
+
+
 def test_callers_keys_without_a_file() -> None:
     config = load(None, {"MOONSHOT_BASE_URL": "http://localhost:1/v1"}, passthrough="moonshot").config
     assert config.passthrough is not None
