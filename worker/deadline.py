@@ -42,7 +42,9 @@ class Deadline:
             self._set_timer()
         self._reader = asyncio.current_task()
         try:
-            return await anext(pieces, None)
+            return await pieces.__anext__()
+        except StopAsyncIteration:
+            return None
         except asyncio.CancelledError:
             if self._expired and self._reader is not None and self._reader.uncancel() == 0:
                 raise self.error() from None

@@ -60,7 +60,11 @@ class UsageEstimate:
         """Takes the text of a `chat.completion.chunk` or `chat.completion`."""
         self._last = data
         for choice in data["choices"]:
-            for text in _answer_texts(choice.get("delta") or choice.get("message") or {}):
+            said = choice.get("delta") or choice.get("message") or {}
+            if len(said) == 1 and "content" in said:  # nearly every chunk of a stream
+                self._answer.add(said["content"] or "")
+                continue
+            for text in _answer_texts(said):
                 self._answer.add(text)
 
     def usage(self, *, quick: bool = False) -> JsonObject:

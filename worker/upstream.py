@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 
 import aiohttp
@@ -19,6 +20,7 @@ from worker.faults import Fault, UpstreamError
 from worker.providers.contract import USER_AGENT, UpstreamRequest, UpstreamResponse
 
 _MOST_ERROR_BYTES = 256 * 1024
+_url = lru_cache(maxsize=256)(httpx.URL)  # taking one to pieces costs as much as the rest of a request
 _KEPT_ALIVE_S = 30.0
 _OURS = (("accept-encoding", "identity"), ("user-agent", USER_AGENT))
 
@@ -72,7 +74,11 @@ class Upstream:
             if proxy and request.url.startswith("http:"):  # no tunnel: the proxy reads the request's own headers
                 headers += _authorization(httpx.URL(proxy))
             message = httpx.Request(
-                request.method, request.url, headers=headers, content=request.body, extensions={"timeout": timeout}
+                request.method,
+                _url(request.url),
+                headers=headers,
+                content=request.body,
+                extensions={"timeout": timeout},
             )
             body = UpstreamBody(await self._transport(proxy).handle_async_request(message))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
