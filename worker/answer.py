@@ -82,6 +82,7 @@ class UpstreamAnswer:
         deadline = Deadline(self._timeouts.total_s)
         deadline.expect(FIRST_TOKEN, self._timeouts.first_token_s)
         body: UpstreamBody | Socket | None = None
+        shown = False
         try:
             request = await conversation.request()
             body = await self._open(request, deadline)
@@ -89,8 +90,10 @@ class UpstreamAnswer:
             plain = isinstance(body, UpstreamBody) and not request.streamed
             source = self._plain(body, deadline) if plain else self._streamed(body, request, deadline)
             async for piece in source:
+                shown = True
                 yield piece
         except UpstreamError as error:
+            error.shown = shown
             mask(error, self._credential.values.values())
             raise
         finally:

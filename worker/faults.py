@@ -34,7 +34,7 @@ class UpstreamError(Exception):
 
     `message` may quote the upstream, with `quoted` around its words. `code` is the upstream's own code where it
     helps the caller. `retry_after_s` is the upstream's own wish. `sent` is False only when it is certain that the
-    upstream has not seen the request.
+    upstream has not seen the request; `shown` says that a part of its answer was given out before.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class UpstreamError(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.sent = sent
+        self.shown = False
 
 
 MISSHAPEN = (KeyError, IndexError, TypeError, AttributeError, ValueError)
@@ -137,8 +138,26 @@ def _for_client(error: UpstreamError, *, callers_key: bool) -> str:
     return _QUOTATION.sub("", error.message) or _UNQUOTED.get(error.fault, "The upstream failed on this request.")
 
 
+# After these nobody knows what the upstream has done. All others are its answer, or come before it was asked.
+_UNCERTAIN = frozenset({Fault.UPSTREAM_FAULT, Fault.TIMED_OUT})
+
+
+def _with_advice(said: str, error: UpstreamError) -> str:
+    """And whether it is safe to ask again."""
+    if error.shown:
+        advice = "What was received is not the whole answer. Asked again, the upstream answers anew."
+    elif error.fault not in _UNCERTAIN:
+        return said
+    elif error.sent:
+        advice = "The upstream may have processed the request: sent again, it may be processed twice."
+    else:
+        advice = "Nothing was sent to the upstream: it is safe to send the request again."
+    return f"{said if said.endswith('.') else f'{said}.'} {advice}"
+
+
 def to_client(error: UpstreamError, *, callers_key: bool = False, own_type: str | None = None) -> GatewayError:
-    """The error as a client sees it: an operator's bad credential is never the caller's 401.
+    """The error as a client sees it, with whether it is safe to ask again: an operator's bad credential is never the
+    caller's 401.
 
     With `callers_key` and an `own_type`, an error that has the upstream's code keeps that code and has this type.
     """
@@ -146,7 +165,7 @@ def to_client(error: UpstreamError, *, callers_key: bool = False, own_type: str 
     own = own_type if callers_key and error.code else None
     code = (error.code or shape.code) if own or error.fault in _OWN_CODES else shape.code
     return GatewayError(
-        _for_client(error, callers_key=callers_key),
+        _with_advice(_for_client(error, callers_key=callers_key), error),
         status=shape.status,
         type=own or shape.type,
         code=code,
