@@ -60,7 +60,8 @@ class JobEnvelope:
     def decode(cls, data: bytes) -> tuple[Self, int]:
         """(envelope, epoch). Raises ValueError for another version's bytes."""
         epoch, _, packed = data.partition(b":")
-        version, *values = msgpack.unpackb(packed)
+        unpacked = msgpack.unpackb(packed)
+        version, *values = unpacked if isinstance(unpacked, list) and unpacked else [None]
         if version != PROTOCOL_VERSION or len(values) != len(_ENVELOPE_FIELDS):
             raise ValueError(f"job envelope of protocol version {version}; this worker speaks {PROTOCOL_VERSION}")
         return cls(*values), int(epoch)
