@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with bounds on a request's head and refusals in OpenAI's shape."""
+"""uvicorn's HTTP protocol, with bounds on what a client may do, and refusals in OpenAI's shape."""
 
 from asyncio import TimerHandle
 from http import HTTPStatus
@@ -15,12 +15,14 @@ _FRAMING: Final = {b"content-length", b"transfer-encoding"}
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn bounds neither the size of a head nor the time that it may take, and refuses in plain text."""
+    """uvicorn bounds neither a head's size and time nor a client that does not read, and refuses in plain text."""
 
     most_head_bytes: ClassVar[int] = 64 * 1024
     head_timeout_s: ClassVar[float] = 30.0
+    stall_timeout_s: ClassVar[float] = 60.0
     _head_bytes: int | None = None  # of the head that is coming in; None between heads
     _head_timer: TimerHandle | None = None
+    _stall_timer: TimerHandle | None = None
     _refused = False
     _told = False  # the parser reads a head that we wrote
 
@@ -91,7 +93,32 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
+        self._end_stall()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_stall()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._end_stall()
+
+    def _watch_stall(self) -> None:
+        unread: int = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(self.stall_timeout_s, self._end_stalled, unread)
+
+    def _end_stalled(self, unread: int) -> None:
+        """A client that takes nothing for so long would hold its part of the answer in our memory for ever."""
+        if self.transport.get_write_buffer_size() >= unread:
+            self.transport.abort()
+        else:
+            self._watch_stall()
+
+    def _end_stall(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
 
     def _end_head(self) -> None:
         self._head_bytes = None

@@ -16,6 +16,7 @@ HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 class Hasty(Protocol):
     head_timeout_s = 0.05
+    stall_timeout_s = 0.2
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,3 +129,51 @@ async def test_rubbish_during_an_answer_is_never_answered_into_it() -> None:
         answer = await reader.read()
     assert answer.endswith(b"5\r\nfirst\r\n")
     assert b"400" not in answer
+
+
+class Pouring:
+    """An application that answers without end, as fast as its client reads."""
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        leaving = asyncio.ensure_future(receive())
+        while not leaving.done():
+            await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+            await asyncio.sleep(0)
+        assert (await leaving)["type"] == "http.disconnect", scope
+        self.left.set()
+
+
+async def test_a_client_that_does_not_read_is_cut_off() -> None:
+    """Else it would hold for ever what the transport has taken for it."""
+    app = Pouring()
+    async with asyncio.timeout(20), connect(app, Hasty) as (reader, writer):
+        writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
+        assert await reader.readline()
+        reader._transport.pause_reading()  # type: ignore[attr-defined]  # a client that reads no more
+        await app.left.wait()
+
+
+async def test_a_client_that_has_read_something_is_given_more_time() -> None:
+    made: list[Protocol] = []
+
+    class Watched(Protocol):
+        stall_timeout_s = 3600
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's type
+            made.append(self)
+            super().connection_made(transport)
+
+    async with asyncio.timeout(20), connect(Pouring(), Watched) as (reader, writer):
+        writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
+        assert await reader.readexactly(1024 * 1024)
+        (protocol,) = made
+        unread = protocol.transport.get_write_buffer_size()
+        protocol._end_stalled(unread + 1)
+        assert not protocol.transport.is_closing()
+        protocol._end_stalled(unread)
+        assert protocol.transport.is_closing()
