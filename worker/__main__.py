@@ -77,7 +77,7 @@ async def _run(source: str, loaded: Loaded, secrets: Secrets) -> None:
     state = WorkerState(bus, loaded, secrets, os.environ, metrics)
 
     async def open_state(ctx: dict[Any, Any]) -> None:  # noqa: ARG001  arq hands it over
-        await state.open()
+        await state.open(administers=source == "queue")
         collect_rarely()
         _log.info("worker ready", worker=host.worker, source=source)
 

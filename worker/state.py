@@ -54,12 +54,14 @@ class WorkerState:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether fronts use a newer configuration than this worker has."""
-        return self._catalogue.standing is Standing.OUTDATED
+        """Whether fronts may use a newer configuration than this worker has."""
+        return self._current.is_behind or self._catalogue.standing is Standing.OUTDATED
 
-    async def open(self) -> None:
-        """Once the bus is up. Raises SecretsError if living workers have another secret, and ConfigError if the file
-        does not go with the changes that were made over HTTP.
+    async def open(self, *, administers: bool) -> None:
+        """Once the bus is up. A disposable process does not administer: it may die at any time.
+
+        Raises SecretsError if living workers have another secret, and ConfigError if the file does not go with the
+        changes that were made over HTTP.
         """
         await self._current.open()
         self._use()
@@ -70,8 +72,9 @@ class WorkerState:
             asyncio.create_task(self.dispatch.look_after(), name="accounts"),
             asyncio.create_task(watch(self._file, self._environ, self._use_file, self._keep), name="configuration"),
             asyncio.create_task(self._current.follow(), name="changes"),
-            asyncio.create_task(self._intake.run(), name="administration"),
         ]
+        if administers:
+            self._tasks.append(asyncio.create_task(self._intake.run(), name="administration"))
 
     async def close(self) -> None:
         for task in self._tasks:

@@ -21,10 +21,11 @@ def accounts(config: Config = None) -> None:
     from deploy.keys import KeyFileError, read_key_files
     from worker.config.loading import find_config, load
     from worker.config.problems import ConfigError
+    from worker.secrets import SecretsError
 
-    with told(ConfigError, KeyFileError, RedisAway):
+    with told(ConfigError, KeyFileError, RedisAway, SecretsError):
         read_key_files(os.environ)
         loaded = load(find_config(config, os.environ, Path.cwd()), os.environ)
-        text, all_ready = asyncio.run(show(loaded.config, os.environ))
+        text, all_ready = asyncio.run(show(loaded, os.environ))
     typer.echo(text)
     raise typer.Exit(0 if all_ready else 1)

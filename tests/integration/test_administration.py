@@ -1,6 +1,7 @@
 """Administration over HTTP on two fronts and two workers, towards an upstream that counts."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -193,6 +194,24 @@ async def test_accounts_show_their_state_and_are_reset(operator: Operator, upstr
     assert await state() == "disabled"
     assert (await operator.send("POST", "accounts/refused/a/reset")).status_code == 409
     await operator.do("DELETE", "providers/refused")
+
+
+async def test_the_command_line_shows_accounts_that_were_added_over_http(
+    operator: Operator, upstream: Counting
+) -> None:
+    await operator.do("POST", "providers", provider("told", upstream))
+    command = [sys.executable, "-P", "-m", "deploy.cli", "accounts"]
+    for environ, status, text in (({}, 0, "told/a"), ({"PENSTOCK_SECRET_KEY": ""}, 2, "PENSTOCK_SECRET_KEY alone")):
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env={**operator.system._environ, **environ},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        assert text in output.decode()
+        assert process.returncode == status
+    await operator.do("DELETE", "providers/told")
 
 
 async def test_only_the_administration_key_administers(operator: Operator) -> None:

@@ -46,6 +46,11 @@ class CurrentConfiguration:
         self._turn = asyncio.Lock()
         bus.subscribe(OVERLAY_NEWS, lambda _: self._news.set())
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether a change is known of that may not be in use yet."""
+        return self._news.is_set() or self._turn.locked()
+
     async def open(self) -> None:
         """At start, before anything is in use. Raises ConfigError for changes that this file does not go with."""
         found = [self._store.read_copy(), await self._store.fetch()]

@@ -1,11 +1,15 @@
 """What stands in for secrets."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.errors import InvalidRequest
 from worker.administration.masks import Masks
+from worker.config.importers import render_data
+from worker.config.loading import parse
+from worker.config.problems import ConfigError
 
 MASKS = Masks(b"k" * 32)
 DATA: dict[str, Any] = {
@@ -48,3 +52,15 @@ def test_a_mask_of_another_secret_is_refused() -> None:
 
 def test_masks_are_stable_and_keyed() -> None:
     assert Masks(b"k" * 32).of("secret") == MASKS.of("secret") != Masks(b"l" * 32).of("secret")
+
+
+def test_a_file_with_masks_in_place_of_its_secrets_is_refused() -> None:
+    """Everybody who saw the mask could use it as a key."""
+    data = {"providers": DATA["providers"][:1], "keys": DATA["keys"]}
+    with pytest.raises(ConfigError) as raised:
+        parse(render_data(MASKS.hide(data)), {}, path=Path("f"), generation=1)
+    told = [problem.told("f") for problem in raised.value.problems]
+    assert [line.split(": ")[1] for line in told if "is the mask of a secret" in line] == [
+        "providers[0].credentials[0].api_key",
+        "keys[0].key",
+    ]

@@ -69,6 +69,15 @@ def test_a_route_named_like_a_merged_model_comes_first() -> None:
     assert labels(build({"gpt-4": "one/gpt-4"}).resolve("gpt-4")) == ["one/gpt-4"]
 
 
+def test_a_disabled_route_is_as_if_it_were_not_there() -> None:
+    models = {"gpt": {"targets": ["b/other"], "disabled": True}, "way-*": {"targets": ["b/*"], "disabled": True}}
+    table = build(models, provider("a", models=["gpt"]), provider("b", models=["other"]))
+    assert labels(table.resolve("gpt")) == ["a/gpt"]
+    assert "way-*" not in [pattern.id for pattern in table.patterns()]
+    with pytest.raises(NotFound):
+        table.resolve("way-other")
+
+
 def test_the_star_of_a_route_fills_the_star_of_its_target() -> None:
     table = build({"my-*": "two/*", "*": "one/kimi"})
     assert labels(table.resolve("my-claude")) == ["two/claude"]
