@@ -13,9 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import hiredis
 import redis.asyncio as redis
+import structlog
 from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError
 
+_log = structlog.get_logger()
 Argument = str | bytes | int | float
 _CONNECT_TIMEOUT_S: Final = 2.0
 _PING_EVERY_S: Final = 1.0
@@ -147,20 +149,28 @@ class Link:
 
     async def run(self) -> None:
         """Until cancelled."""
-        backoff_s = 0.02
+        backoff_s, told = 0.02, False
         while True:
-            with contextlib.suppress(OSError, RedisError, CommandRefused, TimeoutError):
+            try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                     pipe = await self.open()
-                self.pipe = pipe
-                backoff_s = 0.02
-                try:
-                    await self._watch(pipe)
-                finally:
-                    self.pipe = None
-                    pipe.abort()
+            except (OSError, RedisError, CommandRefused, TimeoutError) as error:
+                if not told:
+                    _log.warning("redis cannot be reached", reason=f"{type(error).__name__}: {error}")
+                told = True
+            else:
+                backoff_s, told = 0.02, False
+                await self._keep(pipe)
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
+
+    async def _keep(self, pipe: Pipe) -> None:
+        self.pipe = pipe
+        try:
+            await self._watch(pipe)
+        finally:
+            self.pipe = None
+            pipe.abort()
 
     async def open(self) -> Pipe:
         """One greeted connection. Raises OSError (BusDown too), RedisError or CommandRefused."""
