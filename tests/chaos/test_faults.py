@@ -8,6 +8,7 @@ import redis
 
 from tests.chaos.client import Result
 from tests.chaos.conftest import Arena
+from tests.system import CLIENT_KEY
 
 HALF = 24
 SLACK_S = 2.0  # for a machine that does other things; the figures without it are in README
@@ -77,6 +78,22 @@ class TestWorker:
         assert failed
         assert max(result.ended_at for result in failed) - frozen_at < 8 + SLACK_S
         assert await arena.at_rest() == {}
+
+
+@pytest.mark.parametrize("append_only", [False], ids=["memory"])
+@pytest.mark.parametrize(
+    "arena_config", [{"keys": [{"name": "hasty", "key": CLIENT_KEY, "queue_wait_s": 3}]}], ids=["3-s-wait"]
+)
+async def test_with_all_workers_killed_nobody_waits_for_ever(arena: Arena) -> None:
+    """Nobody is left to find out that they died, and Redis says that the jobs run."""
+    asked = both(arena, "num-n5-t60000", half=4, limit_s=30)
+    await arena.until_called(8)
+    for worker in arena.system.workers:
+        worker.kill()
+    results = await asked
+    assert [result for result in results if not result.honest_error or result.status != 503] == []
+    arena.system.add_worker()
+    assert await arena.at_rest() == {}
 
 
 @pytest.mark.parametrize("append_only", [False], ids=["memory"])
