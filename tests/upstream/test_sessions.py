@@ -79,6 +79,7 @@ def test_a_challenge_is_met_once_by_each_account(scene: Scene, stage: Stage) -> 
         with pytest.raises(openai.APIStatusError) as caught:
             stage.client.chat.completions.create(**request_of(scene), stream=benched == 2)
         assert caught.value.status_code == 503
+        assert caught.value.code == ("upstream_challenge" if len(asked) < 3 else "upstream_credential_invalid")
         assert states(stage, scene) == [State.NEEDS_RENEWAL] * benched + [State.READY] * (3 - benched)
         if removes(scene.case) and scene.behaviour.startswith("~error"):
             wait_until("the removal", Removed(stage, scene))

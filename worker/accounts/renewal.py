@@ -131,7 +131,11 @@ class Renewal:
         request = refresh_request(service, client, before.refresh_token)
         proxy = provider.proxy.get_secret_value() if provider.proxy else None
         answer = await self._fetch(request, connect_s=_CONNECT_S, total_s=_TOTAL_S, most_bytes=_MOST_BYTES, proxy=proxy)
-        tokens = read_tokens(service, answer, time.time(), before)
+        try:
+            tokens = read_tokens(service, answer, time.time(), before)
+        except UpstreamError as error:
+            _log.warning("token not renewed", provider=provider.name, credential=plain.name, reason=error.message)
+            raise
         _log.info("token renewed", provider=provider.name, credential=plain.name)
         return tokens
 

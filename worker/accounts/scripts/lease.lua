@@ -140,7 +140,7 @@ local function first_rest(target, found_at, found_why)
   for i = 1, #resting, 2 do
     if not is_left_out(target, resting[i]) then
       local time = math.min(tonumber(resting[i + 1]), NEVER)
-      if time < at then
+      if time < at or why == 'left out' then  -- one that rests for ever says why, too
         at = time
         local account = load_account(target.pool .. '/' .. resting[i])
         if account then why = select(2, free_at(account, cost)) end
