@@ -33,22 +33,22 @@ async def ask(
     `complete` (that body, the answer) before the operator. Raises GatewayError.
     """
     key_hash = await admit(request)
-    body = prepare(await _read_object(request)) if action in _WITH_BODY else {}
+    body = prepare(await _read_object(request)) if action in _WITH_BODY else None
     name = "/".join(request.path_params[part] for part in parts)
-    content = await put_question(request, key_hash, action, section, name, orjson.dumps(body) if body else b"")
+    content = await put_question(request, key_hash, action, section, name, body)
     if isinstance(content, str):
         return Response(content, status, media_type=media_type)
-    return Response(orjson.dumps(complete(body, content)), status, media_type=media_type)
+    return Response(orjson.dumps(complete(body or {}, content)), status, media_type=media_type)
 
 
-async def put_question(request: Request, key_hash: str, action: str, section: str, name: str, body: bytes) -> Any:
-    """A worker's answer. Raises GatewayError."""
+async def put_question(request: Request, key_hash: str, action: str, section: str, name: str, body: Any) -> Any:
+    """A worker's answer. `body` is JSON-like, None where there is none. Raises GatewayError."""
     state = front_state(request)
     catalogue = state.catalogue.current
     assert catalogue is not None, "admit raises without one"
     return await state.desk.ask(
         catalogue,
-        body,
+        b"" if body is None else _packed(body),
         action=action,
         section=section,
         name=name,
@@ -56,6 +56,13 @@ async def put_question(request: Request, key_hash: str, action: str, section: st
         key_hash=key_hash,
         client_address=request.client.host if request.client else "",
     )
+
+
+def _packed(body: Any) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:  # it takes fewer levels than are read
+        raise InvalidRequest("The body is nested too deeply.", code="invalid_json") from None
 
 
 async def read_json(request: Request) -> Any:

@@ -53,7 +53,7 @@ async def _answer(request: Request, action: str) -> Response:
 
 
 async def _ask(request: Request, key_hash: str, action: str) -> Any:
-    body = b"" if action == "list" else orjson.dumps(await read_json(request))
+    body = None if action == "list" else await read_json(request)
     return await put_question(request, key_hash, action, "style", "", body)
 
 

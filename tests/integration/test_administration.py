@@ -41,6 +41,13 @@ async def operator(tmp_path_factory: pytest.TempPathFactory, upstream: Counting)
         redis.close()
 
 
+def _nested(levels: int) -> dict[str, Any]:
+    body: dict[str, Any] = {"a": 1}
+    for _ in range(levels):
+        body = {"a": body}
+    return body
+
+
 async def test_a_provider_is_added_changed_disabled_and_removed_on_all_nodes(
     operator: Operator, upstream: Counting
 ) -> None:
@@ -150,6 +157,8 @@ async def test_a_made_client_key_is_shown_once(operator: Operator) -> None:
         ("POST", "keys", {"name": "masked", "key": "****0123456789ab"}, 400, "is the mask of no secret"),
         ("POST", "keys", {"name": "twice", "key": CLIENT_KEY}, 400, "is the same secret as that of"),
         ("POST", "keys", {"name": "admin", "key": ADMIN_KEY}, 400, "is also a client key"),
+        ("PATCH", "providers/filed", _nested(200), 400, "unknown key 'a'"),
+        ("PATCH", "providers/filed", _nested(900), 400, "nested too deeply"),
         ("PATCH", "keys/test", {}, 400, "must be a JSON object"),
         ("GET", "nothing", None, 404, "Invalid URL"),
     ],

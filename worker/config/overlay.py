@@ -120,7 +120,7 @@ def patch_between(before: Fields, after: Fields) -> Fields:
     return patch
 
 
-# ---- the objects of penstock.yaml's plain data, which has been validated
+# ---- the objects of penstock.yaml's plain data: a change may have given them parts of any shape
 
 
 def find(data: Data, section: Section, name: str) -> Fields | None:
@@ -135,7 +135,10 @@ def listed(data: Data, section: Section) -> Iterator[tuple[str, Fields]]:
             yield name, _long_form(route)
     elif section == "credentials":
         for provider in data.get("providers") or ():
-            for number, entry in enumerate(provider.get("credentials") or (), start=1):
+            accounts = provider.get("credentials")
+            for number, entry in enumerate(accounts if isinstance(accounts, list) else (), start=1):
+                if not isinstance(entry, dict):
+                    continue
                 name = entry.get("name", str(number))
                 yield f"{provider['name']}/{name}", {**entry, "name": name}
     else:
