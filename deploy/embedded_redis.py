@@ -13,6 +13,7 @@ from pathlib import Path
 from deploy.child import Child
 from worker.secrets import state_folder
 
+_LONGEST_ROOT = 70  # a unix socket's path has at most 107 bytes
 _PREFIX = "penstock-"
 _OWNER = re.compile(rf"{_PREFIX}(\d+)-")
 _START_TIMEOUT_S = 10.0
@@ -118,8 +119,8 @@ def _make_folder() -> Path:
     Not in the state folder: a unix socket needs a short path on a local file system.
     """
     root = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    if not os.access(root, os.W_OK):
-        root = Path(tempfile.gettempdir())
+    if not os.access(root, os.W_OK) or len(str(root)) > _LONGEST_ROOT:
+        root = Path("/tmp")  # noqa: S108  the folder made in it is ours alone
     for folder in root.glob(f"{_PREFIX}*"):
         owner = _OWNER.match(folder.name)
         if owner and not _is_alive(int(owner[1])) and folder.lstat().st_uid == os.getuid():

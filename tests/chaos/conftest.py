@@ -152,6 +152,6 @@ def arena(tmp_path: Path, append_only: bool, arena_config: dict[str, Any]) -> It
 @pytest.fixture(scope="module")
 def lasting_arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """One for all tests of a file that kill nothing. Upstream limits are short, so that stalls end soon."""
-    timeouts = {"connect_s": 2, "first_token_s": 2, "between_chunks_s": 1.5, "total_s": 30}
+    timeouts = {"connect_s": 5, "first_token_s": 4, "between_chunks_s": 4, "total_s": 30}
     with build_arena(tmp_path_factory.mktemp("arena"), provider={"timeouts": timeouts}) as built:
         yield built

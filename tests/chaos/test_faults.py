@@ -11,7 +11,7 @@ from tests.chaos.conftest import Arena
 from tests.system import CLIENT_KEY
 
 HALF = 24
-SLACK_S = 2.0  # for a machine that does other things; the figures without it are in README
+SLACK_S = 15.0  # what a busy machine adds: here only hangs are looked for, `tests.chaos.figures` has the times
 STREAM = "num-n40-g100"  # 4 s
 SLOW_START = "num-n20-g20-t2500"
 

@@ -1,9 +1,12 @@
 """A running `penstock up` for tests."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +22,9 @@ class Up:
 
     def __init__(self, folder: Path, *options: str, environ: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
-        self.runtime = folder / "runtime"
-        self.runtime.mkdir(exist_ok=True)
+        # One for all that are started in `folder`; elsewhere, because a unix socket's path has to be short.
+        self.runtime = Path(tempfile.gettempdir()) / f"runtime-{blake2b(bytes(folder), digest_size=6).hexdigest()}"
+        self.runtime.mkdir(mode=0o700, exist_ok=True)
         own = {"XDG_RUNTIME_DIR": str(self.runtime), "PENSTOCK_METRICS_PORT": "0"}
         command = [*PENSTOCK, "up", "--port", str(self.port), *options]
         self.process = Process(command, folder, f"up-{self.port}", {**os.environ, **own, **(environ or {})})
@@ -43,6 +47,7 @@ class Up:
 
     def close(self) -> None:
         self.process.kill()
+        shutil.rmtree(self.runtime, ignore_errors=True)
 
 
 def _is(process: psutil.Process, module: str) -> bool:
