@@ -43,6 +43,8 @@ from pathlib import Path
 from typing import Any
 
 from worker.faults import UpstreamError
+from worker.providers.compatible import CompatibleProvider
+from worker.providers.compatible_rows import Row
 from worker.providers.contract import (
     ChatCall,
     Chunk,
@@ -212,6 +214,23 @@ def response(data: Mapping[str, Any]) -> UpstreamResponse:
 
 def type_folders() -> list[Path]:
     return sorted(path for path in FOLDER.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
+
+
+def has_quirks(provider: Provider) -> bool:
+    """False for an OpenAI-shaped upstream that wants nothing otherwise: `openai-compatible` speaks for it."""
+    if not isinstance(provider, CompatibleProvider) or provider.type_name == "openai-compatible":
+        return True
+    row = provider.row
+    plain = Row(
+        type_name=row.type_name,
+        title=row.title,
+        base_url=row.base_url,
+        variable=row.variable,
+        key_page=row.key_page,
+        note=row.note,
+        key_required=row.key_required,
+    )
+    return type(provider) is not CompatibleProvider or row != plain
 
 
 def cases() -> list[Case]:

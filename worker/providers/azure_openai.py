@@ -52,7 +52,7 @@ class AzureOpenAI(CompatibleProvider):
             Row(
                 type_name="azure-openai",
                 title="Azure OpenAI",
-                key_page="the resource's Keys and Endpoint page, or an Entra ID token, which lives about an hour",
+                key_page="the resource's Keys and Endpoint page; or an Entra ID token, which you must renew hourly",
                 note="base_url is the resource's endpoint; a model is the name of a deployment, listed in models.",
                 developer_role=True,
                 codes={

@@ -51,6 +51,8 @@ _ARK_CODES: Final = {
     "InvalidEndpoint.ClosedEndpoint": Fault.MODEL_NOT_FOUND,
 }
 
+_NOT_WHILE_REASONING: Final = "logit_bias presence_penalty frequency_penalty stop"
+
 ROWS: Final = (
     Row(
         type_name="openai",
@@ -90,6 +92,7 @@ ROWS: Final = (
         capabilities=Capabilities(images=False, json_schema=False),
     ),
     Row(
+        # console.groq.com/docs/openai lists what is answered with 400.
         type_name="groq",
         title="Groq",
         base_url="https://api.groq.com/openai/v1",
@@ -126,15 +129,18 @@ ROWS: Final = (
         renames={"max_completion_tokens": "max_tokens"},
     ),
     Row(
+        # docs.x.ai, "Reasoning": an error, even for 0; the 4th generation knows penalties without reasoning no more either.
         type_name="xai",
         title="xAI (Grok)",
         base_url="https://api.x.ai/v1",
         variable="XAI_API_KEY",
         key_page="console.x.ai",
         refuses={
-            "*non-reasoning*": "logit_bias",
-            "grok-4*": "logit_bias presence_penalty frequency_penalty stop",
-            "*": "logit_bias",
+            "grok-4*non-reasoning*": "logit_bias presence_penalty frequency_penalty",
+            "grok-3-mini*": _NOT_WHILE_REASONING,
+            "grok-3*": "logit_bias",
+            "grok-2*": "logit_bias",
+            "*": _NOT_WHILE_REASONING,
         },
     ),
     Row(
@@ -177,8 +183,6 @@ ROWS: Final = (
         base_url="https://api.cerebras.ai/v1",
         variable="CEREBRAS_API_KEY",
         key_page="cloud.cerebras.ai",
-        refuses={"*": "frequency_penalty presence_penalty logit_bias n"},
-        capabilities=Capabilities(images=False),
     ),
     Row(
         type_name="nvidia",
@@ -203,6 +207,7 @@ ROWS: Final = (
         key_page="deepinfra.com/dash/api_keys",
     ),
     Row(
+        # What openai/openai.go of ollama/ollama does not read, it ignores without a word.
         type_name="ollama",
         title="Ollama",
         base_url="http://localhost:11434/v1",
