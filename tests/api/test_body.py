@@ -63,7 +63,11 @@ async def test_a_compressed_body_is_decompressed(coding: bytes, compress: type[b
 async def test_a_body_of_just_the_limit_passes(size: int) -> None:
     assert len(await read_body(JSON, deliver([b"x" * size]), SMALL)) == size
     assert (
-        len(await read_body(JSON | {b"content-encoding": b"gzip"}, deliver([gzip.compress(b"x" * size, mtime=0)]), SMALL))
+        len(
+            await read_body(
+                JSON | {b"content-encoding": b"gzip"}, deliver([gzip.compress(b"x" * size, mtime=0)]), SMALL
+            )
+        )
         == size
     )
 
