@@ -113,6 +113,11 @@ def test_a_key_sees_only_what_it_may_use(gateway: Gateway) -> None:
         ({"model": "echo-error", "said": "upstream_fault"}, openai.InternalServerError, "upstream_error"),
         ({"model": "echo-error", "said": "timed_out"}, openai.InternalServerError, "timeout"),
         ({"model": "echo-error", "said": "quota_exhausted"}, openai.InternalServerError, "upstream_quota_exhausted"),
+        (
+            {"model": "echo-error", "said": "permission_denied"},
+            openai.InternalServerError,
+            "upstream_permission_denied",
+        ),
     ],
 )
 def test_errors_are_the_sdks_own_classes(
