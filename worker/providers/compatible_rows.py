@@ -129,7 +129,7 @@ ROWS: Final = (
         renames={"max_completion_tokens": "max_tokens"},
     ),
     Row(
-        # docs.x.ai, "Reasoning": an error, even for 0; from the 4th generation on, penalties are one without it, too.
+        # docs.x.ai, "Reasoning": an error, even for 0; from the 4th generation on, penalties are one in any case.
         type_name="xai",
         title="xAI (Grok)",
         base_url="https://api.x.ai/v1",
