@@ -13,7 +13,9 @@ from tests.chaos.client import request_bytes
 from tests.chaos.conftest import Arena, build_arena
 
 MIB = 1024 * 1024
-ALLOWED_MIB = 60  # mailboxes of the few clients, and what the allocator keeps
+ALLOWED_MIB = (
+    150  # eight mailboxes of 2 and outlets of 4, their copies, and what four allocators keep; unbounded it was 565
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +49,17 @@ async def test_clients_that_stop_reading_cost_bounded_memory(lasting: Arena) -> 
     """Their mailboxes fill, then their streams are cut and the upstream is let go; a normal stream keeps its pace."""
     before = resident_mib(lasting)
     stalled = [open_and_stall(lasting.client.ports[i % 2], "num-n200000-b2000", f"stalled{i}") for i in range(8)]
-    paced = await lasting.client.ask("num-n40-g50")
-    assert paced.exact(40)
-    assert paced.longest_gap_s < 2
-    await lasting.until(
-        "upstream let go", lambda: all(lasting.calls()[f"stalled{i}"]["hung_up"] == 1 for i in range(8)), 30
-    )
-    assert resident_mib(lasting) - before < ALLOWED_MIB
-    for client in stalled:
-        client.close()
+    try:
+        paced = await lasting.client.ask("num-n40-g50")
+        assert paced.exact(40)
+        assert paced.longest_gap_s < 2
+        await lasting.until(
+            "upstream let go", lambda: all(lasting.calls()[f"stalled{i}"]["hung_up"] == 1 for i in range(8)), 30
+        )
+        assert resident_mib(lasting) - before < ALLOWED_MIB
+    finally:
+        for client in stalled:
+            client.close()
     assert await lasting.at_rest() == {}
 
 
