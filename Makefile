@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --require-virtualenv
+# The lock names every package. Without --no-deps pip would refuse it on the day a newer version of an extra appears.
+LOCKED := install --no-deps --require-hashes -r
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --upgrade
 TOOLS := .venv/.tools
 
@@ -55,13 +57,13 @@ clean:  ## removes the environment and what tools left
 
 .venv/.installed: requirements.lock pyproject.toml | .venv/bin/python
 	@echo "Installing $$(grep -c '^[a-z]' requirements.lock) packages into .venv"
-	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) $(LOCKED) requirements.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(TOOLS): tests/requirements.lock .venv/.installed
 	@echo "Installing the tools of checks and tests into .venv"
-	$(PIP) install --require-hashes -r tests/requirements.lock
+	$(PIP) $(LOCKED) tests/requirements.lock
 	@touch $@
 
 tools: $(TOOLS)

@@ -137,8 +137,8 @@ def python_with(name: str) -> str:
     if not ready.exists():
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes"]
-        subprocess.run([*pip, "-r", lock], check=True)
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", lock], check=True)
         ready.touch()
     return python
 

@@ -1,6 +1,8 @@
 """The lock files hold what pyproject.toml asks for, and name no place to get it from."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -50,3 +52,9 @@ def test_a_lock_names_no_place_and_hashes_everything(path: Path) -> None:
     assert "--find-links" not in text
     pinned = [block for block in re.split(r"\n(?=\w)", text) if "==" in block]
     assert [block for block in pinned if "--hash=sha256:" not in block] == []
+
+
+def test_what_is_locked_is_all_that_it_needs() -> None:
+    """The locks are installed with --no-deps, so that nothing which is missing there comes in behind our back."""
+    checked = subprocess.run([sys.executable, "-m", "pip", "check"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
