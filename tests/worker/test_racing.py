@@ -93,3 +93,27 @@ async def test_a_cancelled_race_leaves_nobody_running() -> None:
     with pytest.raises(asyncio.CancelledError):
         await racing
     assert track.cancelled == [0, 1]
+
+
+async def test_a_race_that_is_cancelled_while_its_losers_end_keeps_nothing_of_its_winner() -> None:
+    """Both had succeeded; the loser takes its time to be discarded when the client leaves."""
+    track = Track(2)
+    leaving, may_leave = asyncio.Event(), asyncio.Event()
+
+    async def discard(result: str) -> None:
+        leaving.set()
+        await may_leave.wait()
+        track.discarded.append(result)
+
+    racing = asyncio.create_task(race(track.contenders, 0, discard))
+    await track.all_started.wait()
+    track.ends[0].set_result("winner")
+    track.ends[1].set_result("loser")
+    await leaving.wait()
+    racing.cancel()
+    await settle()
+    assert not racing.done()
+    may_leave.set()
+    with pytest.raises(asyncio.CancelledError):
+        await racing
+    assert track.discarded == ["loser", "winner"]
