@@ -1,7 +1,9 @@
 """One call of an upstream for a request, on a leased account: sent, heard, and settled exactly once."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 import structlog
 
@@ -10,6 +12,7 @@ from worker.accounts.learning import learn, read_retry_after
 from worker.accounts.leases import Accounts, Lease
 from worker.accounts.states import consequence
 from worker.answer import UpstreamAnswer
+from worker.completion import complete
 from worker.faults import Fault, UpstreamError
 from worker.metrics import WorkerMetrics
 from worker.routing.route import Destination
@@ -42,6 +45,7 @@ class Attempt:
         self._accounts = accounts
         self._metrics = metrics
         self._pieces: AsyncGenerator[bytes, None] = answer.pieces()
+        self._read_out = False
         self._began = time.perf_counter()
 
     async def first(self) -> bytes | None:
@@ -64,36 +68,40 @@ class Attempt:
         """What follows. Raises UpstreamError."""
         async for piece in self._pieces:
             yield piece
+        self._read_out = True
 
     def is_renewable(self, error: UpstreamError) -> bool:
         """Whether another token may be all that is needed."""
         return self.renew is not None and error.fault is Fault.CREDENTIAL_REJECTED
 
     async def end(self, error: BaseException | None = None) -> None:
-        """Closes the upstream and settles the lease: by how it went, with what was used."""
+        """Closes the upstream, and then settles the lease: by how it went, with what was used. An account's place is
+        not free while its call runs, also when we are cancelled meanwhile.
+        """
+        try:
+            if not self._read_out:
+                await complete(self._pieces.aclose())
+        finally:
+            self._settle(error)
+
+    def _settle(self, error: BaseException | None) -> None:
         if isinstance(error, UpstreamError):
             self._fail(error)
-        elif self.lease is not None:
-            total = (self.answer.usage or {}).get("total_tokens")
+            return
+        usage = self.answer.usage or {}
+        if isinstance(
+            error, asyncio.CancelledError
+        ):  # lost a race, or its client left: it may cost something all the same
+            self._log("attempt cancelled", output_tokens=usage.get("completion_tokens"))
+        if self.lease is not None:
             unsent = isinstance(error, GatewayError)  # refused before it was sent
-            tokens = 0 if unsent else total
+            tokens = 0 if unsent else usage.get("total_tokens")
             lesson = learn(self.answer.response_headers, time.time())
             self._accounts.settle(self.lease, tokens=tokens, lesson=lesson, well=error is None)
-        await self._pieces.aclose()
 
     def _fail(self, error: UpstreamError) -> None:
-        provider = self.destination.provider.name
-        self._metrics.failed(provider, error.fault)
-        _log.info(
-            "attempt failed",
-            request_id=self._request_id,
-            attempt=self.number,
-            provider=provider,
-            credential=self.lease.credential if self.lease else "",
-            upstream_model=self.destination.model,
-            fault=error.fault.value,
-            retry_after_s=error.retry_after_s,
-        )
+        self._metrics.failed(self.destination.provider.name, error.fault)
+        self._log("attempt failed", fault=error.fault.value, retry_after_s=error.retry_after_s)
         if self.lease is None:
             return
         headers = self.answer.response_headers
@@ -104,4 +112,15 @@ class Attempt:
             fault=error.fault,
             consequence=None if self.is_renewable(error) else consequence(error.fault, wait_s),
             lesson=learn(headers, time.time()),
+        )
+
+    def _log(self, event: str, **more: Any) -> None:
+        _log.info(
+            event,
+            request_id=self._request_id,
+            attempt=self.number,
+            provider=self.destination.provider.name,
+            credential=self.lease.credential if self.lease else "",
+            upstream_model=self.destination.model,
+            **more,
         )

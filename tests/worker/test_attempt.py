@@ -1,0 +1,111 @@
+"""An attempt's end: the upstream is closed, and then its account is given back, once."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+
+from shared.bus import Bus
+from worker.accounts.leases import Accounts, Ask, Candidate, Delay, Lease
+from worker.accounts.pools import build_pools
+from worker.accounts.scripts import load_scripts
+from worker.answer import UpstreamAnswer
+from worker.attempt import Attempt
+from worker.config.provider import CredentialConfig, Limits, ProviderConfig
+from worker.config.route import Strategy
+from worker.metrics import WorkerMetrics
+from worker.routing.route import Destination
+
+RESERVED = 900
+PROVIDER = ProviderConfig(
+    name="p",
+    type="openai",
+    credentials=(
+        CredentialConfig(name="a", values={"api_key": SecretStr("k")}, limits=Limits(concurrency=1, tpm=1000)),
+    ),
+)
+
+
+class Slow(UpstreamAnswer):
+    """Its upstream runs until `may_close`; what was used is known when it is closed."""
+
+    def __init__(self) -> None:
+        self.usage = None
+        self.response_headers = {}
+        self.closing, self.may_close = asyncio.Event(), asyncio.Event()
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"first"
+            yield b"second"
+        finally:
+            self.closing.set()
+            await self.may_close.wait()
+            self.usage = {"total_tokens": 100}
+
+
+class Scene:
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.accounts = Accounts(bus, load_scripts(), "w")
+        self.accounts.use(build_pools([PROVIDER], Strategy.WEIGHTED, 1, b"secret"))
+        self.answer = Slow()
+
+    async def lease(self, tokens: int) -> Lease | Delay:
+        return await self.accounts.lease(Ask((Candidate("p"),), tokens))
+
+    async def begin(self) -> Attempt:
+        """One that has brought its first content."""
+        lease = await self.lease(RESERVED)
+        assert isinstance(lease, Lease)
+        metrics = WorkerMetrics(CollectorRegistry())
+        attempt = Attempt(1, "r", Destination(PROVIDER, "m"), lease, self.answer, self.accounts, metrics)
+        assert await attempt.first() == b"first"
+        return attempt
+
+    async def why_not(self) -> str:
+        """What nobody else can lease the account for."""
+        found = await self.lease(0)
+        assert isinstance(found, Delay)
+        return found.why
+
+    async def require_settled(self) -> None:
+        """With what was used, and once: 900 of 1,000 tokens are left, and one place."""
+        assert isinstance(await self.lease(900), Lease)
+        assert isinstance(await self.lease(1), Delay)
+
+
+@pytest.fixture
+async def scene(redis_url: str) -> AsyncIterator[Scene]:
+    async with AsyncExitStack() as stack:
+        scene = Scene(Bus(redis_url))
+        await scene.bus.start()
+        stack.push_async_callback(scene.bus.close)
+        await scene.bus.up.wait()
+        yield scene
+
+
+async def test_a_place_is_free_when_the_upstream_is_closed_and_not_before(scene: Scene) -> None:
+    attempt = await scene.begin()
+    ending = asyncio.create_task(attempt.end(asyncio.CancelledError()))
+    await scene.answer.closing.wait()
+    assert await scene.why_not() == "concurrency"
+    scene.answer.may_close.set()
+    await ending
+    await scene.require_settled()
+
+
+async def test_a_cancellation_neither_hurries_the_close_nor_leaves_out_the_settling(scene: Scene) -> None:
+    attempt = await scene.begin()
+    ending = asyncio.create_task(attempt.end(asyncio.CancelledError()))
+    await scene.answer.closing.wait()
+    ending.cancel()
+    assert await scene.why_not() == "concurrency"
+    scene.answer.may_close.set()
+    with pytest.raises(asyncio.CancelledError):
+        await ending
+    await attempt.end()
+    await scene.require_settled()
