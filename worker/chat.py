@@ -111,13 +111,12 @@ class _Chat:
         while True:
             try:
                 if route.stages[0].strategy is Strategy.RACE and failure is None:
-                    return await self._race(choice)
+                    return await self._race(choice, max(1, route.retries.attempts - self._sender.history.counted))
                 return await self._try_one(choice)
             except NoLease as none:
                 await self._wait_or_fail(route, none.delay, failure)
             except _Fault as fault:
                 failure = fault.error
-                self._sender.history.count(failure.fault)
                 left = fault.renewed or choice.narrow(fault.destination, fault.lease, failure)
                 if not left or not self._may_attempt(route):
                     raise self._failed(failure) from failure
@@ -128,8 +127,8 @@ class _Chat:
             return await self._send(choice.stages[0][1][0], None)
         return await self._send(*await choice.take())
 
-    async def _race(self, choice: Choice) -> tuple[Attempt, bytes | None]:
-        """Raises NoLease when nobody could start: then the request waits as any other."""
+    async def _race(self, choice: Choice, most: int) -> tuple[Attempt, bytes | None]:
+        """Of `most` destinations at most. When nobody could start, the request waits as any other: raises NoLease."""
         stage, destinations = choice.stages[0]
 
         async def contend(destination: Destination) -> tuple[Attempt, bytes | None]:
@@ -143,7 +142,7 @@ class _Chat:
             await late[0].end(asyncio.CancelledError())
 
         try:
-            return await race([partial(contend, one) for one in destinations], stage.race_delay_s, discard)
+            return await race([partial(contend, one) for one in destinations[:most]], stage.race_delay_s, discard)
         except NoLease:
             return await self._try_one(choice)
 
@@ -153,6 +152,7 @@ class _Chat:
             return attempt, await attempt.first()
         except UpstreamError as error:
             renewed = attempt.is_renewable(error) and await self._renew(attempt)
+            self._sender.history.count(error.fault)
             raise _Fault(destination, lease, error, renewed=renewed) from error
 
     async def _prepare(self, destination: Destination, lease: Lease | None) -> Attempt:
@@ -165,6 +165,7 @@ class _Chat:
                 fault, ends = (Fault.CREDENTIAL_REJECTED, SIGN_IN_ENDED) if refused else (None, None)
                 self._accounts.settle(lease, tokens=0, fault=fault, consequence=ends)
             if isinstance(error, UpstreamError):
+                self._sender.history.count(error.fault)
                 raise _Fault(destination, lease, error) from error
             raise
 
@@ -208,11 +209,10 @@ class _Chat:
     async def _deliver(self, attempt: Attempt, piece: bytes | None) -> None:
         """From the first content on nothing is tried again: an error goes to the client as it is."""
         out, sender = self._job.out, self._sender
-        out.start(
-            provider=attempt.destination.provider.name, attempts=sender.history.attempts, queue_ms=sender.queue_ms
-        )
         send = out.emit if self._job.envelope.stream else out.result
+        provider = attempt.destination.provider.name
         try:
+            out.start(provider=provider, attempts=sender.history.attempts, queue_ms=sender.queue_ms)
             if piece is not None:
                 send(piece)
             async for more in attempt.rest():
