@@ -22,7 +22,7 @@ class Waiters:
         self._tokens: dict[int, int] = {}
 
     async def ask(self, number: int, tokens: int = 0) -> None:
-        """The job runs: it is leased, or parked, or refused."""
+        """The job runs: it is leased, or parked, or refused. `number` is its place, too."""
         tokens = self._tokens.setdefault(number, tokens)
         rid = f"f.{number}"
         self.asked += 1
@@ -122,6 +122,29 @@ async def test_who_cannot_make_the_deadline_is_told_at_once_how_long_it_takes(be
     assert 28 < delay.wait_s < 33
     await waiters.live(31_000)
     assert waiters.served == [number for number in range(100) if number not in waiters.late]
+
+
+async def test_requests_that_come_together_are_promised_no_more_than_there_is(bench: Bench) -> None:
+    """One a minute and 90 s to wait, so one may wait: the others hear it at once, in whatever order they ask."""
+    waiters = Waiters(bench, await bench.worker(provider(weights="1", rpm=1)), wait_ms=90_000)
+    for number in (5, 3, 4, 0, 1, 2):
+        await waiters.ask(number)
+    assert waiters.served == [5]
+    assert list(waiters.late) == [4, 0, 1, 2]
+    assert all(delay.wait_s > 90 for delay in waiters.late.values())
+    await waiters.live(61_000, step_ms=1000)
+    assert waiters.served == [5, 3]
+
+
+async def test_who_has_waited_long_elsewhere_comes_before_those_who_just_came(bench: Bench) -> None:
+    """Its place is its own, and not the end of the line."""
+    waiters = Waiters(bench, await bench.worker(provider(weights="1", rpm=1)), wait_ms=90_000)
+    await waiters.ask(60_000)
+    await waiters.ask(60_001)
+    await waiters.ask(1)
+    assert 1 not in waiters.late
+    await waiters.live(61_000, step_ms=1000)
+    assert waiters.served == [60_000, 1]
 
 
 async def test_a_large_request_at_the_head_waits_for_its_tokens_and_is_not_overtaken(bench: Bench) -> None:

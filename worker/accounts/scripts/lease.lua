@@ -6,6 +6,9 @@
 --    {"none", target, 0, why} no credential can ever serve it | {"stale", target, 0, ""} send `sync` first
 local rid, position, deadline, lease, lease_ms, cost = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local affinity, luck, left_out = ARGV[9], tonumber(ARGV[11]), ARGV[12]
+-- Requests that came together ask in any order. Whoever asks later is counted behind those of about its own place, so that
+-- nobody who was told to wait is pushed beyond its deadline.
+local DISORDER_MS = 5000
 local targets, kept = {}, nil
 for i = 13, #ARGV, 6 do
   local pool = ARGV[i]
@@ -118,7 +121,7 @@ local function grant(target, credential, account)
     call('HSET', TURNS .. ARGV[8], unpack(values)); call('EXPIRE', TURNS .. ARGV[8], 3600)
   end
   for _, other in ipairs(targets) do
-    if other.waits then call('ZREM', line_of(other.pool, other.pin), rid); advance(other.pool, other.pin) end
+    if other.rank then call('ZREM', line_of(other.pool, other.pin), rid); advance(other.pool, other.pin) end
   end
   advance(pool, ''); advance(pool, credential)
   return { 'leased', target.number, credential, string.format('%.3f', now), probe and 1 or 0 }
@@ -170,13 +173,13 @@ local function try(target)
     end
   end
   at, why = first_rest(target, at, why)
-  target.before = rid == '' and 0 or call('ZCOUNT', line, '-inf', '(' .. ARGV[2])
+  target.before = rid == '' and 0 or target.rank or call('ZCOUNT', line, '-inf', position + DISORDER_MS)
   return nil, at >= NEVER and NEVER or math.max(at, now) + behind(target, target.before), why == '' and 'line' or why
 end
 
 local best, best_at, best_why = targets[1], NEVER, 'left out'
 for _, target in ipairs(targets) do
-  target.waits = rid ~= '' and call('ZSCORE', line_of(target.pool, target.pin), rid) and true
+  target.rank = rid ~= '' and call('ZRANK', line_of(target.pool, target.pin), rid)
 end
 for _, target in ipairs(arrange()) do
   local leased, at, why = try(target)
@@ -185,7 +188,7 @@ for _, target in ipairs(arrange()) do
 end
 local waits = best_at <= deadline
 for _, target in ipairs(targets) do
-  if target.waits and not (waits and target == best) then call('ZREM', line_of(target.pool, target.pin), rid) end
+  if target.rank and not (waits and target == best) then call('ZREM', line_of(target.pool, target.pin), rid) end
 end
 -- Who may not use every credential waits beside the line: at its head it would hold up those who may.
 if waits and rid ~= '' and left_out == '' then
