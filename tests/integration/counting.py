@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+import redis.asyncio
 from aiohttp import web
 
+from shared.names import PREFIX
 from tests.servers import free_port
 from tests.system import CLIENT_KEY, System
 
@@ -14,7 +17,9 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 
 class Counting:
-    """An OpenAI-shaped upstream in the test's own loop. `plan` maps a bearer key, or a model, to what it answers."""
+    """An OpenAI-shaped upstream in the test's own loop. `plan` maps a bearer key, or a model, to what it answers,
+    `pause_s` to how long it takes, and `gates` to what it waits for.
+    """
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -22,6 +27,7 @@ class Counting:
         self.times: list[float] = []
         self.plan: dict[str, list[tuple[int, dict[str, Any], dict[str, str]]]] = {}
         self.pause_s: dict[str, float] = {}
+        self.gates: dict[str, asyncio.Event] = {}
         self.running = self.most_running = self.hung_up = 0
         self._app = web.AppRunner(self._build(), handler_cancellation=True)
 
@@ -45,6 +51,8 @@ class Counting:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
+            if gate := self.gates.get(key) or self.gates.get(body["model"]):
+                await gate.wait()
             await asyncio.sleep(self.pause_s.get(key, self.pause_s.get(body["model"], 0)))
         except asyncio.CancelledError:
             self.hung_up += 1
@@ -65,7 +73,17 @@ class Counting:
         self.times.clear()
         self.plan.clear()
         self.pause_s.clear()
+        self.gates.clear()
         self.most_running = self.hung_up = 0
+
+    async def hangs_up(self, count: int) -> None:
+        """Until so many callers have."""
+
+        async def have_hung_up() -> bool:
+            return self.hung_up >= count
+
+        await until(have_hung_up)
+        assert self.hung_up == count
 
     def keys(self) -> list[str]:
         return [key for key, _ in self.seen]
@@ -75,7 +93,7 @@ class Counting:
 
 
 class Gateway:
-    """One front and two workers; the client of their tests."""
+    """One front and its workers; the client of their tests."""
 
     def __init__(self, system: System, upstream: Counting) -> None:
         self.system = system
@@ -86,5 +104,22 @@ class Gateway:
         asked = {"model": model, "messages": [{"role": "user", "content": text}], **body}
         return await self.client.post("/v1/chat/completions", json=asked, headers={"authorization": f"Bearer {key}"})
 
+    async def waits(self, provider: str, count: int) -> None:
+        """Until so many stand in line for an account of this provider."""
+        client = redis.asyncio.Redis.from_url(self.system.redis.url)
+
+        async def stand_in_line() -> bool:
+            return int(await client.zcard(f"{PREFIX}line:{provider}")) == count
+
+        await until(stand_in_line)
+        await client.aclose()
+
     async def close(self) -> None:
         await self.client.aclose()
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Polls what nobody tells: others' state."""
+    async with asyncio.timeout(20):
+        while not await holds():  # noqa: ASYNC110  others' state
+            await asyncio.sleep(0.02)

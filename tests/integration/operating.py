@@ -1,13 +1,11 @@
 """A system with an administration key, and the operator in front of it."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 import httpx
 
-from tests.integration.counting import Counting
+from tests.integration.counting import Counting, until
 from tests.system import CLIENT_KEY, System
 
 ADMIN_KEY = "sk-penstock-admin-5d0e3f9a1b7c4e2d8f6a"
@@ -47,13 +45,6 @@ class Operator:
 
     async def _is(self, status: int, model: str, front: int, key: str) -> bool:
         return (await self.chat(model, front=front, key=key)).status_code == status
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Polls: fronts and workers learn of a change from Redis, and tell nobody when they have."""
-    async with asyncio.timeout(20):
-        while not await holds():  # noqa: ASYNC110  others' state
-            await asyncio.sleep(0.02)
 
 
 def provider(name: str, upstream: Counting, **more: Any) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from tests.integration.counting import Counting
-from tests.integration.operating import ADMIN_KEY, Operator, provider, until
+from tests.integration.counting import Counting, until
+from tests.integration.operating import ADMIN_KEY, Operator, provider
 from tests.servers import RedisServer
 from tests.system import CLIENT_KEY, System
 

@@ -8,8 +8,8 @@ import pytest_asyncio
 import redis.asyncio
 
 from shared.names import ADMIN_QUEUE, OVERLAY
-from tests.integration.counting import Counting
-from tests.integration.operating import ADMIN_KEY, Operator, provider, until
+from tests.integration.counting import Counting, until
+from tests.integration.operating import ADMIN_KEY, Operator, provider
 from tests.servers import Logged, RedisServer, wait_until
 from tests.system import ECHO, System
 
