@@ -71,13 +71,19 @@ _TOO_LONG: Final = re.compile(
     r"|prompt is too long|too many (input )?tokens|request too large",
     re.IGNORECASE,
 )
+# xAI, with %20 for its spaces at times, and Gemini answer 400 to a key that they do not know.
+_BAD_KEY: Final = re.compile(r"(incorrect|invalid)( |%20)+api( |%20)+key|api key (not valid|expired)", re.IGNORECASE)
 _EMPTY_ACCOUNT: Final = re.compile(r"balance|quota|overdue|arrear|insufficient", re.IGNORECASE)
 # Words inside codes, of which vendors have many: SensitiveContentDetected, unsafe_request, OutputImageRiskDetection.
 _FILTERED: Final = re.compile(r"sensitive|unsafe|riskdetection", re.IGNORECASE)
 # A rejected key is often quoted back, whole or in part.
 _KEY_SHAPED: Final = re.compile(r"\b(?:(?:sk|gsk|xai|pk|key|tok)[-_]|bce-v3/|Bearer\s+|eyJ)[\w\-./*+=]{4,}")
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_PIECE: Final = r"(\d+(?:\.\d+)?) ?(ms|s|seconds?|m|minutes?|h|hours?|d|days?)"
+_DURATION: Final = re.compile(_PIECE)
+_DURATIONS: Final = re.compile(f"(?:{_PIECE})+", re.IGNORECASE)
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# OpenAI and Groq: "try again in 7.66s"; Moonshot: "try again after 1 seconds"; Azure: "retry after 26 seconds".
+_WAIT: Final = re.compile(rf"(?:try again|retry|reset) (?:in|after) ((?:{_PIECE})+)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,8 @@ def classify(complaint: Complaint | None, status: int, codes: Mapping[str, Fault
                 return found
             if _FILTERED.search(word):
                 return Fault.CONTENT_FILTERED
+    if fallback is Fault.INVALID_REQUEST and _BAD_KEY.search(complaint.message):
+        return Fault.CREDENTIAL_REJECTED
     if fallback is Fault.INVALID_REQUEST and _TOO_LONG.search(complaint.message):
         return Fault.CONTEXT_TOO_LONG
     if fallback is Fault.PERMISSION_DENIED and _EMPTY_ACCOUNT.search(complaint.message):
@@ -155,7 +163,11 @@ def upstream_error(
 def told(
     fault: Fault, complaint: Complaint | None, status: int, *, retry_after_s: float | None = None
 ) -> UpstreamError:
-    """An UpstreamError with a message for people: what the upstream said, never a key."""
+    """An UpstreamError with a message for people: what the upstream said, never a key. How long to wait is read from
+    that message where nothing else told it.
+    """
+    if retry_after_s is None and complaint and fault in {Fault.RATE_LIMITED, Fault.OVERLOADED}:
+        retry_after_s = told_wait_s(complaint.message)
     if fault is Fault.CREDENTIAL_REJECTED:
         text = f"The upstream rejected the credential (HTTP {status})."
     elif complaint is None and 200 <= status < 300:  # noqa: PLR2004  the range of success
@@ -201,10 +213,16 @@ def retry_after(headers: Mapping[str, str], status: int = 429) -> float | None:
 
 def duration_s(text: str) -> float | None:
     """OpenAI's and Groq's durations, "6m0s" or "120ms" or "1.5s", in seconds; None where the text is none."""
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
+    if not _DURATIONS.fullmatch(text):
         return None
-    return sum(float(number) * _UNIT_S[unit] for number, unit in parts)
+    parts = _DURATION.findall(text.lower())
+    return sum(float(number) * _UNIT_S[unit if unit == "ms" else unit[0]] for number, unit in parts)
+
+
+def told_wait_s(message: str) -> float | None:
+    """Seconds to wait, as the message of an error has them; None where it has none."""
+    found = _WAIT.search(message)
+    return duration_s(found[1]) if found else None
 
 
 def _until(then: str, now: str) -> float | None:

@@ -54,6 +54,7 @@ class ChunkMapper:
         self._finished: set[int] = set()
         self._calls: dict[int, ToolCalls] = {}
         self._usage: Chunk | None = None
+        self._frame: JsonObject = {}
 
     def feed(self, event: Event) -> Sequence[Chunk]:
         data = event.data
@@ -66,12 +67,12 @@ class ChunkMapper:
             chunk = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             raise UpstreamError(Fault.UPSTREAM_FAULT, "The upstream sent an event that is not valid JSON.") from error
-        if chunk.__class__ is not dict or "error" in chunk or event.name == "error":
-            self._refuse(chunk, event.name)
+        if chunk.__class__ is not dict or event.name == "error" or chunk.get("error") is not None:
+            return self._give_up(chunk)
         choices = chunk.get("choices")
         if choices.__class__ is not list:
             if chunk.get("usage") is None:
-                raise self._classify(chunk)
+                return self._give_up(chunk)
             choices = chunk["choices"] = []
         usage = chunk.get("usage")
         if not choices and usage is None:
@@ -99,9 +100,18 @@ class ChunkMapper:
         usage, self._usage = self._usage, None
         return () if usage is None else (usage,)
 
-    def _refuse(self, chunk: Any, name: str) -> None:
-        if chunk.__class__ is not dict or name == "error" or chunk["error"] is not None:
-            raise self._classify(chunk)
+    def _give_up(self, complaint: Any) -> Sequence[Chunk]:
+        """Raises what an event complains of; but where moderation stops an answer that has begun, what was said until
+        then stands, and the filter is the reason why there is no more.
+        """
+        error = self._classify(complaint)
+        begun = sorted(self._roles - self._finished)
+        if error.fault is not Fault.CONTENT_FILTERED or not begun:
+            raise error
+        self.ended = True
+        self._finished.update(begun)
+        choices = [{"index": index, "delta": {}, "finish_reason": "content_filter"} for index in begun]
+        return [Chunk({**self._frame, "choices": choices}), *self.finish()]
 
     def _tidy_frame(self, chunk: JsonObject) -> bool:
         """Makes id, object, created and model what OpenAI's are; True if that changed anything."""
@@ -117,6 +127,8 @@ class ChunkMapper:
         model = chunk.get("model")
         if not model or (self._model is not None and model != self._model):
             chunk["model"], changed = self._model or self._chat.model, True
+        if not self._frame:
+            self._frame = _frame_of(chunk)
         return changed
 
     def _tidy_choice(self, choice: Any, chunk: JsonObject) -> bool:
@@ -183,8 +195,11 @@ class ChunkMapper:
 
     def _keep_usage(self, chunk: JsonObject, usage: JsonObject) -> None:
         """Keeps the usage of a chunk with choices for OpenAI's own last chunk; the last one told counts."""
-        frame: JsonObject = {name: chunk[name] for name in _FRAME if name in chunk}
-        self._usage = Chunk({**frame, "choices": [], "usage": tidy_usage(usage)})
+        self._usage = Chunk({**_frame_of(chunk), "choices": [], "usage": tidy_usage(usage)})
+
+
+def _frame_of(chunk: JsonObject) -> JsonObject:
+    return {name: chunk[name] for name in _FRAME if name in chunk}
 
 
 class ToolCalls:

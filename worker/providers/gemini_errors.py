@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from worker.faults import Fault, UpstreamError
-from worker.providers.compatible_errors import STATUSES, duration_s, quote, retry_after
+from worker.providers.compatible_errors import STATUSES, duration_s, quote, retry_after, told_wait_s
 
 _REASONS: Final[Mapping[str, Fault]] = {
     "API_KEY_INVALID": Fault.CREDENTIAL_REJECTED,
@@ -47,7 +47,6 @@ _BAD_KEY: Final = re.compile(r"api key (not valid|expired|not found)|reported as
 _TOO_LONG: Final = re.compile(r"exceeds the maximum number of tokens|input token count", re.IGNORECASE)
 _LONG_LIMIT: Final = re.compile(r"PerDay|Daily|PerMonth", re.IGNORECASE)
 _NO_LIMIT: Final = re.compile(r"\blimit: 0\b")
-_RESET: Final = re.compile(r"(?:reset after|retry in) ((?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+)", re.IGNORECASE)
 # A suspended key and a token are quoted back.
 _SECRET: Final = re.compile(r"AIza[\w-]+|ya29\.[\w.-]+|api_key:[\w-]+")
 _LONGEST_RATE_S: Final = 300.0
@@ -130,8 +129,7 @@ def _wait(details: list[Any], message: str) -> float | None:
             wait_s = duration_s(delay) if isinstance(delay, str) else None
             if wait_s is not None:
                 return wait_s
-    found = _RESET.search(message)
-    return duration_s(found[1]) if found else None
+    return told_wait_s(message)
 
 
 def _message(fault: Fault, message: str, upstream: str, details: list[Any]) -> str:
