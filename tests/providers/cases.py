@@ -44,7 +44,7 @@ from typing import Any
 
 from worker.faults import UpstreamError
 from worker.providers.compatible import CompatibleProvider
-from worker.providers.compatible_rows import Row
+from worker.providers.compatible_row import Row
 from worker.providers.contract import (
     ChatCall,
     Chunk,

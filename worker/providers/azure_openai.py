@@ -13,7 +13,7 @@ import orjson
 
 from worker.faults import Fault
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
-from worker.providers.compatible_rows import Row
+from worker.providers.compatible_row import Row
 from worker.providers.compatible_stream import ChunkMapper
 from worker.providers.contract import (
     ChatCall,
@@ -25,7 +25,6 @@ from worker.providers.contract import (
     Options,
     Settings,
     StreamMapper,
-    UpstreamRequest,
 )
 
 _OF_CHUNK: Final = ("prompt_filter_results", "prompt_annotations")
@@ -54,7 +53,9 @@ class AzureOpenAI(CompatibleProvider):
                 title="Azure OpenAI",
                 key_page="the resource's Keys and Endpoint page; or an Entra ID token, which you must renew hourly",
                 note="base_url is the resource's endpoint; a model is the name of a deployment, listed in models.",
+                models=(),
                 developer_role=True,
+                lacks="",
                 codes={
                     "DeploymentNotFound": Fault.MODEL_NOT_FOUND,
                     "404 404": Fault.UPSTREAM_FAULT,  # a wrong path or api-version: the operator's, not the caller's
@@ -95,9 +96,6 @@ class AzureOpenAI(CompatibleProvider):
             if version < _USAGE_SINCE:
                 body.pop("stream_options", None)
         return body
-
-    def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
-        return None
 
     def tidy_completion(self, data: JsonObject, chat: ChatCall) -> JsonObject:
         completion = super().tidy_completion(data, chat)

@@ -7,15 +7,17 @@ otherwise. Source: the types of the official openai package and each upstream's 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal
 
 import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible_errors import CODES, classify, find_complaint, told, upstream_error
+from worker.providers.compatible_history import taken_back
+from worker.providers.compatible_local import LOCAL_ROWS
 from worker.providers.compatible_message import tidy_message, tidy_usage
-from worker.providers.compatible_rows import ROWS, Reasoning, Row
+from worker.providers.compatible_row import Row, first_match
+from worker.providers.compatible_rows import ROWS
 from worker.providers.compatible_stream import FAILURES, FINISH_REASONS, ChunkMapper, call_id
 from worker.providers.contract import (
     ChatCall,
@@ -28,9 +30,8 @@ from worker.providers.contract import (
     StreamMapper,
     UpstreamRequest,
 )
-from worker.providers.fields import without_refused
+from worker.providers.fields import refusal, without_refused
 
-T = TypeVar("T")
 _STATUS: Final = re.compile(r"[45]\d\d")
 
 
@@ -71,6 +72,8 @@ class CompatibleProvider(Provider):
         self.environment_variable = row.variable
         self.credential_source = row.key_page
         self.capabilities = row.capabilities
+        if row.models is not None:
+            self.static_models = row.models
         self.credential_fields = (CredentialField("api_key", required=row.key_required),)
         if row.type_name == "openai":
             self.credential_fields += (
@@ -106,23 +109,36 @@ class CompatibleProvider(Provider):
 
     def body(self, chat: ChatCall) -> JsonObject:
         """The client's JSON with the upstream's model id, usage asked for, and the row's quirks."""
-        body = dict(chat.body)
+        body, drop = dict(chat.body), chat.settings.drop_params
         body["model"] = chat.model
         if chat.stream and self.row.stream_options:
             body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
         elif not self.row.stream_options:
             body.pop("stream_options", None)
-        if not self.row.developer_role:
-            body["messages"] = [_as_system(message) for message in body["messages"]]
-        names = _first_match(self.row.refuses, chat.model)
-        if names:
-            body = without_refused(body, names.split(), upstream=self.title, drop=chat.settings.drop_params)
-        _set_reasoning(body, _first_match(self.row.reasoning, chat.model))
+        body["messages"] = taken_back(body["messages"], self.row, chat.model, drop=drop)
+        names = f"{self.row.lacks} {first_match(self.row.refuses, chat.model) or ''}".split()
+        body = without_refused(body, names, upstream=self.title, drop=drop)
+        self._set_reasoning(body, chat.model, drop=drop)
         for old, new in self.row.renames.items():
             if old in body:
                 value = body.pop(old)
                 body.setdefault(new, value)
         return body
+
+    def _set_reasoning(self, body: JsonObject, model: str, *, drop: bool) -> None:
+        """Says `reasoning_effort` in the upstream's own words, unless the client used those already."""
+        effort, how = body.get("reasoning_effort"), first_match(self.row.reasoning, model)
+        if effort is None or how is None:
+            return
+        instead = how.off if effort == "none" else how.on
+        if instead is None and (how.efforts is None or effort in how.efforts.split()):
+            return
+        del body["reasoning_effort"]
+        if instead is not None:
+            body |= {name: value for name, value in instead.items() if name not in body}
+        elif not drop:
+            why = f"{model} takes {how.efforts or 'none'}" if effort != "none" else f"{model} always thinks"
+            raise refusal("reasoning_effort", self.title, why)
 
     def parse_response(self, chat: ChatCall, body: bytes) -> JsonObject:
         try:
@@ -166,6 +182,8 @@ class CompatibleProvider(Provider):
         return ChunkMapper(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
 
     def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
+        if self.row.models is not None:
+            return None
         return UpstreamRequest("GET", f"{settings.base_url}/models", self.headers(settings, credential))
 
     def parse_models(self, body: bytes) -> list[str]:
@@ -175,29 +193,6 @@ class CompatibleProvider(Provider):
             return [row["id"] for row in rows]
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
             raise UpstreamError(Fault.UPSTREAM_FAULT, "The upstream's list of models is not readable.") from error
-
-
-def _as_system(message: Any) -> Any:
-    """Only OpenAI knows the role `developer`."""
-    return {**message, "role": "system"} if message.get("role") == "developer" else message
-
-
-def _first_match(table: Mapping[str, T], model: str) -> T | None:
-    return next((value for pattern, value in table.items() if fnmatchcase(model, pattern)), None)
-
-
-def _set_reasoning(body: JsonObject, how: Reasoning | None) -> None:
-    """Says `reasoning_effort` in the upstream's own words, unless the client used those already."""
-    effort = body.get("reasoning_effort")
-    if effort is None or how is None or how is Reasoning.EFFORT:
-        return
-    if how is Reasoning.SWITCH_AND_EFFORT and effort != "none":
-        return
-    del body["reasoning_effort"]
-    if how is Reasoning.FLAG:
-        body.setdefault("enable_thinking", effort != "none")
-    else:
-        body.setdefault("thinking", {"type": "disabled" if effort == "none" else "enabled"})
 
 
 def _tidy_choice(choice: JsonObject, place: int, chat: ChatCall) -> None:
@@ -219,4 +214,4 @@ def _tidy_choice(choice: JsonObject, place: int, chat: ChatCall) -> None:
         message["content"] = None
 
 
-PROVIDERS: Final = tuple(CompatibleProvider(row) for row in ROWS)
+PROVIDERS: Final = tuple(CompatibleProvider(row) for row in (*ROWS, *LOCAL_ROWS))

@@ -1,57 +1,51 @@
-"""OpenAI-shaped upstreams as data: a new one is one row. Quirks are named by the field that they concern.
+"""OpenAI-shaped upstreams as data: a new one is one row. `compatible_row.Row` says what a row can say.
 
-`refuses`, `reasoning`: per model pattern, the first that matches counts.
+Sources: each upstream's own API reference, and the types of its official package where there is one (groq, mistralai,
+cerebras-cloud-sdk, together, fireworks-ai, perplexityai), which the tests compare these rows with. Servers on one's own
+machine are in `compatible_local`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import replace
 from typing import Final
 
 from worker.faults import Fault
+from worker.providers.compatible_row import (
+    ALWAYS,
+    FLAG,
+    NEVER,
+    OLD_FUNCTIONS,
+    OPENAI_ONLY,
+    SWITCH,
+    SWITCH_AND_EFFORT,
+    Reasoning,
+    Row,
+)
 from worker.providers.contract import Capabilities
 
-
-class Reasoning(Enum):
-    """How an upstream is told how much to think."""
-
-    EFFORT = "reasoning_effort, as OpenAI"
-    SWITCH = 'thinking: {"type": "enabled" | "disabled"}'
-    SWITCH_AND_EFFORT = "reasoning_effort, but thinking: disabled for none"
-    FLAG = "enable_thinking: true | false"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """`base_url` None: the configuration must name it. `variable`: the usual environment variable of its key."""
-
-    type_name: str
-    title: str
-    base_url: str | None = None
-    variable: str | None = None
-    key_page: str = ""
-    note: str = ""
-    key_required: bool = True
-    developer_role: bool = False
-    stream_options: bool = True
-    renames: Mapping[str, str] = field(default_factory=dict)
-    refuses: Mapping[str, str] = field(default_factory=dict)
-    reasoning: Mapping[str, Reasoning] = field(default_factory=dict)
-    codes: Mapping[str, Fault] = field(default_factory=dict)
-    capabilities: Capabilities = field(default_factory=Capabilities)
-
-
-_ARK_CODES: Final = {
-    "AccountOverdueError": Fault.QUOTA_EXHAUSTED,
-    "QuotaExceeded": Fault.QUOTA_EXHAUSTED,
-    "AccessDenied": Fault.PERMISSION_DENIED,
-    "ServerOverloaded": Fault.OVERLOADED,
-    "ModelNotOpen": Fault.MODEL_NOT_FOUND,
-    "InvalidEndpointOrModel.NotFound": Fault.MODEL_NOT_FOUND,
-    "InvalidEndpoint.ClosedEndpoint": Fault.MODEL_NOT_FOUND,
-}
-
+_METADATA: Final = "metadata prompt_cache_key prompt_cache_retention safety_identifier store user"
+"""Harmless, so dropped without a word; named for upstreams that answer 400 to what they do not know."""
 _NOT_WHILE_REASONING: Final = "logit_bias presence_penalty frequency_penalty stop"
+_ARK: Final = Row(
+    type_name="ark",
+    title="Volcengine Ark (Doubao)",
+    base_url="https://ark.cn-beijing.volces.com/api/v3",
+    variable="ARK_API_KEY",
+    key_page="console.volcengine.com/ark; a temporary key from GetApiKey expires",
+    note="model is a model id or an endpoint id (ep-...).",
+    lacks=f"{OPENAI_ONLY} {OLD_FUNCTIONS} seed",
+    reasoning={"*": SWITCH_AND_EFFORT},
+    codes={
+        "AccountOverdueError": Fault.QUOTA_EXHAUSTED,
+        "QuotaExceeded": Fault.QUOTA_EXHAUSTED,
+        "SetLimitExceeded": Fault.QUOTA_EXHAUSTED,
+        "AccessDenied": Fault.PERMISSION_DENIED,
+        "ServerOverloaded": Fault.OVERLOADED,
+        "ContentSecurityDetectionError": Fault.UPSTREAM_FAULT,
+        "ModelNotOpen": Fault.MODEL_NOT_FOUND,
+        "InvalidEndpointOrModel": Fault.MODEL_NOT_FOUND,
+        "InvalidEndpoint": Fault.MODEL_NOT_FOUND,
+    },
+)
 
 ROWS: Final = (
     Row(
@@ -61,6 +55,7 @@ ROWS: Final = (
         variable="OPENAI_API_KEY",
         key_page="platform.openai.com/api-keys; does not expire",
         developer_role=True,
+        lacks="",
         codes={"unsupported_country_region_territory": Fault.PERMISSION_DENIED},
     ),
     Row(
@@ -69,17 +64,25 @@ ROWS: Final = (
         key_page="the upstream's own; may be left out where it asks for none",
         note="base_url is required.",
         key_required=False,
+        lacks="",
     ),
     Row(
-        # Temperature, penalties and n are fixed by the platform for everything after moonshot-v1.
+        # What it does not know, other efforts too, it ignores. Sampling is fixed for everything after moonshot-v1.
         type_name="moonshot",
         title="Moonshot AI (Kimi)",
         base_url="https://api.moonshot.cn/v1",
         variable="MOONSHOT_API_KEY",
         key_page="platform.kimi.com; international keys need base_url https://api.moonshot.ai/v1",
+        note="Without a limit of their own answers may end after 1,024 tokens: set defaults.",
         renames={"max_tokens": "max_completion_tokens"},
+        lacks=f"{OPENAI_ONLY} {OLD_FUNCTIONS} logit_bias logprobs top_logprobs parallel_tool_calls seed service_tier",
         refuses={"kimi-k*": "temperature top_p n presence_penalty frequency_penalty"},
-        reasoning={"kimi-k2.[56]*": Reasoning.SWITCH},
+        reasoning={
+            "kimi-k2.[56]*": SWITCH,
+            "kimi-k2*": ALWAYS,
+            "kimi-k*": Reasoning("low high max"),
+            "*": NEVER,
+        },
     ),
     Row(
         type_name="deepseek",
@@ -88,21 +91,30 @@ ROWS: Final = (
         variable="DEEPSEEK_API_KEY",
         key_page="platform.deepseek.com/api_keys; does not expire",
         renames={"max_completion_tokens": "max_tokens"},
-        reasoning={"*": Reasoning.SWITCH_AND_EFFORT},
+        lacks=f"{OPENAI_ONLY} {OLD_FUNCTIONS} logit_bias n parallel_tool_calls seed service_tier",
+        reasoning={"*": SWITCH_AND_EFFORT},
         capabilities=Capabilities(images=False, json_schema=False),
     ),
     Row(
-        # console.groq.com/docs/openai lists what is answered with 400.
+        # console.groq.com/docs/openai lists what is answered with 400; its models take reasoning back or answer 400.
         type_name="groq",
         title="Groq",
         base_url="https://api.groq.com/openai/v1",
         variable="GROQ_API_KEY",
         key_page="console.groq.com/keys",
-        refuses={"*": "logprobs top_logprobs logit_bias n"},
+        lacks=f"{OPENAI_ONLY} logprobs top_logprobs logit_bias n presence_penalty frequency_penalty {_METADATA}",
+        members={
+            "system": "content",
+            "user": "content",
+            "assistant": "content tool_calls function_call",
+            "tool": "content tool_call_id",
+        },
+        reasoning_back={"openai/gpt-oss*": "reasoning", "qwen/qwen3*": "reasoning"},
         codes={"413 rate_limit_exceeded": Fault.CONTEXT_TOO_LONG, "flex_tier_capacity_exceeded": Fault.OVERLOADED},
     ),
     Row(
         # Unknown fields are answered with 422 extra_forbidden; usage comes in the last chunk without being asked for.
+        # Service tiers have other names here.
         type_name="mistral",
         title="Mistral AI",
         base_url="https://api.mistral.ai/v1",
@@ -110,7 +122,16 @@ ROWS: Final = (
         key_page="console.mistral.ai/api-keys",
         stream_options=False,
         renames={"max_completion_tokens": "max_tokens", "seed": "random_seed"},
-        refuses={"*": "logprobs top_logprobs logit_bias user store service_tier"},
+        lacks="audio modalities moderation prompt_cache_options verbosity web_search_options logit_bias service_tier "
+        f"{OLD_FUNCTIONS} prompt_cache_retention safety_identifier store user",
+        members={
+            "system": "content",
+            "user": "content",
+            "assistant": "content tool_calls prefix",
+            "tool": "content tool_call_id name",
+        },
+        reasoning_back={"*": "thinking"},
+        codes={"1500": Fault.MODEL_NOT_FOUND, "invalid_model": Fault.MODEL_NOT_FOUND},
     ),
     Row(
         type_name="openrouter",
@@ -118,15 +139,19 @@ ROWS: Final = (
         base_url="https://openrouter.ai/api/v1",
         variable="OPENROUTER_API_KEY",
         key_page="openrouter.ai/settings/keys",
+        lacks=f"moderation {OLD_FUNCTIONS}",
         codes={"402": Fault.QUOTA_EXHAUSTED, "408": Fault.TIMED_OUT, "503": Fault.OVERLOADED},
     ),
     Row(
+        # Its log probabilities have another form than OpenAI's.
         type_name="together",
         title="Together AI",
         base_url="https://api.together.xyz/v1",
         variable="TOGETHER_API_KEY",
         key_page="api.together.ai/settings/api-keys",
         renames={"max_completion_tokens": "max_tokens"},
+        lacks=f"{OPENAI_ONLY} {OLD_FUNCTIONS} logprobs top_logprobs parallel_tool_calls service_tier {_METADATA}",
+        reasoning={"*": Reasoning("low medium high", off={"reasoning": {"enabled": False}})},
     ),
     Row(
         # docs.x.ai, "Reasoning": an error, even for 0; from the 4th generation on, penalties are one in any case.
@@ -150,25 +175,17 @@ ROWS: Final = (
         variable="SILICONFLOW_API_KEY",
         key_page="cloud.siliconflow.cn/account/ak; international keys need base_url https://api.siliconflow.com/v1",
         renames={"max_completion_tokens": "max_tokens"},
-        reasoning={"*": Reasoning.FLAG},
+        reasoning={"*": FLAG},
         codes={"30001": Fault.QUOTA_EXHAUSTED, "20012": Fault.MODEL_NOT_FOUND},
     ),
-    Row(
-        type_name="ark",
-        title="Volcengine Ark (Doubao)",
-        base_url="https://ark.cn-beijing.volces.com/api/v3",
-        variable="ARK_API_KEY",
-        key_page="console.volcengine.com/ark; a temporary key from GetApiKey expires",
-        note="model is a model id or an endpoint id (ep-...).",
-        codes=_ARK_CODES,
-    ),
-    Row(
+    _ARK,
+    replace(
+        _ARK,
         type_name="skylark",
         title="Volcengine Skylark",
-        base_url="https://ark.cn-beijing.volces.com/api/v3",
+        variable=None,
         key_page="an Ark API key from console.volcengine.com/ark; the old AK:SK pairs do not work",
         note="Its own API was shut down in November 2024: speaks to Ark, with Doubao models.",
-        codes=_ARK_CODES,
     ),
     Row(
         type_name="fireworks",
@@ -176,21 +193,30 @@ ROWS: Final = (
         base_url="https://api.fireworks.ai/inference/v1",
         variable="FIREWORKS_API_KEY",
         key_page="app.fireworks.ai/settings/users/api-keys",
+        lacks="audio modalities moderation prompt_cache_options verbosity web_search_options prompt_cache_retention "
+        "safety_identifier store",
     ),
     Row(
+        # Unknown fields and members are answered with 400 wrong_api_format.
         type_name="cerebras",
         title="Cerebras",
         base_url="https://api.cerebras.ai/v1",
         variable="CEREBRAS_API_KEY",
         key_page="cloud.cerebras.ai",
+        lacks="audio modalities moderation prompt_cache_options verbosity web_search_options metadata "
+        f"{OLD_FUNCTIONS} prompt_cache_retention safety_identifier store",
+        members={"assistant": "content name tool_calls"},
+        reasoning_back={"*": "reasoning"},
     ),
     Row(
+        # Each model has a schema of its own, closed to what it does not know.
         type_name="nvidia",
         title="NVIDIA NIM",
         base_url="https://integrate.api.nvidia.com/v1",
         variable="NVIDIA_API_KEY",
         key_page="build.nvidia.com",
         renames={"max_completion_tokens": "max_tokens"},
+        lacks=f"{OPENAI_ONLY} {OLD_FUNCTIONS} {_METADATA}",
     ),
     Row(
         type_name="huggingface",
@@ -205,37 +231,85 @@ ROWS: Final = (
         base_url="https://api.deepinfra.com/v1/openai",
         variable="DEEPINFRA_API_KEY",
         key_page="deepinfra.com/dash/api_keys",
+        lacks="audio modalities moderation prediction verbosity web_search_options",
     ),
     Row(
-        # What openai/openai.go of ollama/ollama does not read, it ignores without a word.
-        type_name="ollama",
-        title="Ollama",
-        base_url="http://localhost:11434/v1",
-        key_page="none: Ollama asks for no key",
-        key_required=False,
+        type_name="perplexity",
+        title="Perplexity",
+        base_url="https://api.perplexity.ai",
+        variable="PERPLEXITY_API_KEY",
+        key_page="perplexity.ai/account/api",
+        note="Every answer searches the web; its citations stand beside the choices.",
+        models=("sonar", "sonar-pro", "sonar-reasoning-pro", "sonar-deep-research"),
+        stream_options=False,
         renames={"max_completion_tokens": "max_tokens"},
-        refuses={"*": "logit_bias n"},
+        lacks="audio modalities moderation prediction prompt_cache_options verbosity logit_bias seed service_tier "
+        f"{OLD_FUNCTIONS} {_METADATA}",
+        reasoning={"*": Reasoning("minimal low medium high")},
+        capabilities=Capabilities(tools=False),
     ),
     Row(
-        type_name="vllm",
-        title="vLLM",
-        base_url="http://localhost:8000/v1",
-        key_page="what vLLM was started with (--api-key), if anything",
-        key_required=False,
-    ),
-    Row(
-        type_name="lm-studio",
-        title="LM Studio",
-        base_url="http://localhost:1234/v1",
-        key_page="none: LM Studio asks for no key",
-        key_required=False,
+        # docs.cohere.com/docs/compatibility-api: what it leaves out of OpenAI's fields.
+        type_name="cohere",
+        title="Cohere",
+        base_url="https://api.cohere.ai/compatibility/v1",
+        variable="COHERE_API_KEY",
+        key_page="dashboard.cohere.com/api-keys",
+        models=("command-a-03-2025", "command-a-reasoning-08-2025", "command-a-vision-07-2025", "command-r7b-12-2024"),
         renames={"max_completion_tokens": "max_tokens"},
+        lacks=f"{OPENAI_ONLY} {OLD_FUNCTIONS} logit_bias n parallel_tool_calls service_tier top_logprobs",
+        reasoning={"*": Reasoning("none high")},
     ),
     Row(
-        type_name="llama-cpp",
-        title="llama.cpp server",
-        base_url="http://localhost:8080/v1",
-        key_page="what llama-server was started with (--api-key), if anything",
-        key_required=False,
+        type_name="stepfun",
+        title="StepFun",
+        base_url="https://api.stepfun.com/v1",
+        variable="STEPFUN_API_KEY",
+        key_page="platform.stepfun.com",
+        reasoning={"*": Reasoning("low medium high")},
+    ),
+    Row(
+        type_name="hunyuan",
+        title="Tencent TokenHub (Hunyuan)",
+        base_url="https://tokenhub.tencentmaas.com/v1",
+        variable="TENCENT_TOKENHUB_API_KEY",
+        key_page="console.cloud.tencent.com/tokenhub",
+        reasoning={"*": Reasoning("low medium high", off={"thinking": {"type": "disabled"}})},
+    ),
+    Row(
+        type_name="xiaomi",
+        title="Xiaomi MiMo",
+        base_url="https://api.xiaomimimo.com/v1",
+        variable="XIAOMI_API_KEY",
+        key_page="platform.xiaomimimo.com",
+        reasoning={"*": SWITCH},
+    ),
+    Row(
+        type_name="nebius",
+        title="Nebius Token Factory",
+        base_url="https://api.tokenfactory.nebius.com/v1",
+        variable="NEBIUS_API_KEY",
+        key_page="tokenfactory.nebius.com",
+    ),
+    Row(
+        type_name="novita",
+        title="Novita AI",
+        base_url="https://api.novita.ai/openai/v1",
+        variable="NOVITA_API_KEY",
+        key_page="novita.ai/settings/key-management",
+    ),
+    Row(
+        type_name="sambanova",
+        title="SambaNova",
+        base_url="https://api.sambanova.ai/v1",
+        variable="SAMBANOVA_API_KEY",
+        key_page="cloud.sambanova.ai/apis",
+    ),
+    Row(
+        type_name="modelscope",
+        title="ModelScope",
+        base_url="https://api-inference.modelscope.cn/v1",
+        variable="MODELSCOPE_API_KEY",
+        key_page="modelscope.cn/my/myaccesstoken",
     ),
 )

@@ -16,7 +16,7 @@ from pydantic import Field
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
 from worker.providers.compatible_errors import read_complaint, upstream_error
-from worker.providers.compatible_rows import Reasoning, Row
+from worker.providers.compatible_row import FLAG, Row
 from worker.providers.contract import (
     ChatCall,
     Credential,
@@ -64,7 +64,7 @@ class DashScope(Provider):
             Row(
                 type_name=self.type_name,
                 title=self.title,
-                reasoning={"*": Reasoning.FLAG},
+                reasoning={"*": FLAG},
                 refuses={"*": "frequency_penalty logit_bias"},
                 codes=CODES,
             )

@@ -24,6 +24,7 @@ _NEUTRAL: Mapping[str, Any] = {
     "modalities": ["text"],
     "stop": [],
 }
+_USUAL: Mapping[str, Any] = {**_NEUTRAL, "tool_choice": "auto"}
 
 
 def wishes(body: Mapping[str, Any], supported: Iterable[str], *, upstream: str, drop: bool) -> dict[str, Any]:
@@ -51,7 +52,7 @@ def without_refused(body: Mapping[str, Any], names: Iterable[str], *, upstream: 
     left = dict(body)
     for name in names:
         value = left.pop(name, None)
-        neutral = value is None or _is_harmless(name, value) or (name in _NEUTRAL and value == _NEUTRAL[name])
+        neutral = value is None or _is_harmless(name, value) or (name in _USUAL and value == _USUAL[name])
         if not neutral and not drop:
             raise refusal(name, upstream)
     return left
@@ -76,6 +77,19 @@ def named(message: Mapping[str, Any], text: str) -> str:
     """
     name = message.get("name")
     return f"{name}: {text}" if name and text and message["role"] in {"user", "system", "developer"} else text
+
+
+def named_content(message: Mapping[str, Any]) -> Any:
+    """The content of a message, with its participant's name in front of its first text."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return named(message, content)
+    if isinstance(content, list):
+        place = next((place for place, part in enumerate(content) if part["type"] == "text"), None)
+        if place is not None:
+            text = named(message, content[place]["text"])
+            return [*content[:place], {**content[place], "text": text}, *content[place + 1 :]]
+    return content
 
 
 def told_messages(
@@ -106,7 +120,7 @@ def _told_message(
         told["content"] = [_told_part(part) for part in told["content"]]
         _keep(told["content"], f"{path}.content", parts, upstream, drop=drop)
     if message.get("refusal"):
-        told["content"] = _joined(told.get("content"), message["refusal"])
+        told["content"] = joined(told.get("content"), message["refusal"])
     return told
 
 
@@ -122,7 +136,7 @@ def _keep(content: list[dict[str, Any]], path: str, parts: frozenset[str], upstr
     content[:] = [part for part in content if part["type"] in parts]
 
 
-def _joined(content: Any, refused: str) -> Any:
+def joined(content: Any, refused: str) -> Any:
     """What an assistant said, and that it refused."""
     if isinstance(content, list):
         return [*content, {"type": "text", "text": refused}]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from worker.faults import Fault
 from worker.providers.compatible import CompatibleProvider, shown
-from worker.providers.compatible_rows import Row
+from worker.providers.compatible_row import Row
 from worker.providers.compatible_stream import ChunkMapper, Classify
 from worker.providers.contract import (
     ChatCall,
@@ -20,7 +20,6 @@ from worker.providers.contract import (
     JsonObject,
     Settings,
     StreamMapper,
-    UpstreamRequest,
 )
 from worker.providers.fields import bounded, check_search, refusal, told_messages, wishes
 
@@ -43,6 +42,18 @@ _LARGEST_SEED: Final = 2_147_483_646
 _FLAGGED: Final = 2  # 1 is a low risk; from 2 on the conversation is not to be continued
 _WITHHELD: Final = frozenset({3, 4})
 
+_MODELS: Final = (
+    "ernie-4.5-turbo-128k",
+    "ernie-4.5-turbo-32k",
+    "ernie-4.5-turbo-vl-32k",
+    "ernie-x1-turbo-32k",
+    "ernie-4.0-turbo-128k",
+    "ernie-4.0-8k",
+    "ernie-3.5-8k",
+    "ernie-3.5-128k",
+    "ernie-speed-128k",
+    "ernie-lite-8k",
+)
 _CODES: Final = {
     "invalid_iam_token": Fault.CREDENTIAL_REJECTED,
     "no_parameter_permission": Fault.CREDENTIAL_REJECTED,
@@ -58,19 +69,6 @@ _CODES: Final = {
 
 
 class Qianfan(CompatibleProvider):
-    static_models = (
-        "ernie-4.5-turbo-128k",
-        "ernie-4.5-turbo-32k",
-        "ernie-4.5-turbo-vl-32k",
-        "ernie-x1-turbo-32k",
-        "ernie-4.0-turbo-128k",
-        "ernie-4.0-8k",
-        "ernie-3.5-8k",
-        "ernie-3.5-128k",
-        "ernie-speed-128k",
-        "ernie-lite-8k",
-    )
-
     def __init__(self) -> None:
         super().__init__(
             Row(
@@ -79,6 +77,7 @@ class Qianfan(CompatibleProvider):
                 base_url="https://qianfan.baidubce.com/v2",
                 variable="QIANFAN_API_KEY",
                 key_page="console.bce.baidu.com/iam, API keys (bce-v3/ALTAK-...); old AK/SK pairs do not work",
+                models=_MODELS,
                 codes=_CODES,
             )
         )
@@ -124,9 +123,6 @@ class Qianfan(CompatibleProvider):
         if fitting != stops and not drop:
             raise refusal("stop", self.title, f"at most {_MOST_STOPS} texts of {_LONGEST_STOP} characters")
         return fitting
-
-    def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
-        return None
 
     def tidy_completion(self, data: JsonObject, chat: ChatCall) -> JsonObject:
         for choice in data["choices"]:

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider
-from worker.providers.compatible_rows import Row
+from worker.providers.compatible_row import Row
 from worker.providers.contract import (
     USER_AGENT,
     Capabilities,

@@ -17,17 +17,16 @@ import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider
-from worker.providers.compatible_rows import Row
+from worker.providers.compatible_row import Row
 from worker.providers.contract import (
     Capabilities,
     ChatCall,
     Credential,
     JsonObject,
     Options,
-    Settings,
     UpstreamRequest,
 )
-from worker.providers.fields import bounded, check_detail, named, refusal, told_messages, wishes
+from worker.providers.fields import bounded, check_detail, named_content, refusal, told_messages, wishes
 
 _TOKEN_LIVES_MS: Final = 3_600_000
 _OWN_FIELDS: Final = frozenset(
@@ -52,6 +51,19 @@ _TAKES_EFFORT: Final = re.compile(r"glm-(5\.[2-9]|[6-9])")
 _SHORTEST_USER, _LONGEST_USER = 6, 128
 
 _REJECTED = ("1000", "1001", "1002", "1003", "1004", "1005", "1110", "1111", "1112", "1120", "1121")
+_MODELS: Final = (
+    "glm-5.3",
+    "glm-5.2",
+    "glm-5.1",
+    "glm-5",
+    "glm-4.7",
+    "glm-4.6",
+    "glm-4.6v",
+    "glm-4.5",
+    "glm-4.5-air",
+    "glm-4.5-flash",
+    "glm-4.5v",
+)
 _CODES: Final = {
     **dict.fromkeys(_REJECTED, Fault.CREDENTIAL_REJECTED),
     **dict.fromkeys(("1113", "1304", "1308", "1310"), Fault.QUOTA_EXHAUSTED),
@@ -76,19 +88,6 @@ class ZhipuOptions(CompatibleOptions):
 
 class Zhipu(CompatibleProvider):
     options: ClassVar[type[Options]] = ZhipuOptions
-    static_models = (
-        "glm-5.3",
-        "glm-5.2",
-        "glm-5.1",
-        "glm-5",
-        "glm-4.7",
-        "glm-4.6",
-        "glm-4.6v",
-        "glm-4.5",
-        "glm-4.5-air",
-        "glm-4.5-flash",
-        "glm-4.5v",
-    )
 
     def __init__(self) -> None:
         super().__init__(
@@ -99,6 +98,7 @@ class Zhipu(CompatibleProvider):
                 variable="ZHIPUAI_API_KEY",
                 key_page="open.bigmodel.cn/usercenter/apikeys; international: z.ai, base_url https://api.z.ai/api/paas/v4",
                 stream_options=False,
+                models=_MODELS,
                 codes=_CODES,
                 capabilities=Capabilities(json_schema=False),
             )
@@ -166,9 +166,6 @@ class Zhipu(CompatibleProvider):
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         return super().parse_error(_ODD_STATUSES.get(status, status), headers, body)
 
-    def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
-        return None
-
 
 def signed_token(key: str, now_ms: int) -> str:
     """A JWT as the vendor wants it: `sign_type` in the header, times in milliseconds. Lives an hour.
@@ -192,15 +189,13 @@ def _messages(messages: Iterable[Mapping[str, Any]], upstream: str, *, drop: boo
     """Authors have no names here, and images no detail."""
     told = told_messages(messages, _PARTS, upstream=upstream, drop=drop)
     for index, message in enumerate(told):
-        path, content = f"messages[{index}].content", message.get("content")
-        if isinstance(content, str):
-            message["content"] = named(message, content)
+        content = named_content(message)
+        if content is not None:
+            message["content"] = content
         for place, part in enumerate(content if isinstance(content, list) else ()):
             if part["type"] == "image_url":
-                check_detail(part, f"{path}[{place}]", upstream=upstream, drop=drop)
+                check_detail(part, f"messages[{index}].content[{place}]", upstream=upstream, drop=drop)
                 part["image_url"] = {"url": part["image_url"]["url"]}
-        if isinstance(content, list) and content and content[0]["type"] == "text":
-            content[0]["text"] = named(message, content[0]["text"])
         message.pop("name", None)
     return told
 
