@@ -76,6 +76,14 @@ class Counting:
         self.gates.clear()
         self.most_running = self.hung_up = 0
 
+    async def is_called(self, count: int) -> None:
+        """Until it has been so often."""
+
+        async def has_been() -> bool:
+            return len(self.seen) >= count
+
+        await until(has_been)
+
     async def hangs_up(self, count: int) -> None:
         """Until so many callers have."""
 
