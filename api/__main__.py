@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         port=options.port,
         fd=options.fd,
         closing_s=options.closing_s,
+        drain_s=options.drain_s,
         forwarded_allow_ips=os.environ.get("PENSTOCK_FORWARDED_ALLOW_IPS", "127.0.0.1"),
     )
     try:
@@ -50,7 +51,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=8080, help="the port to listen on (default: 8080)")
     parser.add_argument("--fd", type=int, help="an inherited listening socket, instead of host and port")
     parser.add_argument(
-        "--closing-s", type=float, default=3.0, help="on SIGTERM, so long new requests are still taken (default: 3)"
+        "--closing-s", type=int, default=3, help="on SIGTERM, so long new requests are still taken (default: 3)"
+    )
+    parser.add_argument(
+        "--drain-s", type=int, default=600, help="on SIGTERM, so long running streams may go on (default: 600)"
     )
     parser.add_argument("--log-level", default=os.environ.get("PENSTOCK_LOG_LEVEL", "info"))
     return parser.parse_args(argv)

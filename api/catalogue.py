@@ -35,6 +35,8 @@ class CatalogueCache:
         self._unreadable = b""
         self._seen_at = 0.0  # time.monotonic()
         self._news = asyncio.Event()
+        self.looked = asyncio.Event()
+        """Set once Redis has been asked, whether or not there was one."""
         bus.subscribe(CATALOGUE_NEWS, lambda _: self._news.set())
         bus.on_up.append(lambda _: self._news.set())
 
@@ -66,6 +68,7 @@ class CatalogueCache:
             self._read(version, body)
         if version is not None and version == self._version and version != self._unreadable:
             self._seen_at = time.monotonic()
+        self.looked.set()
 
     def _read(self, version: bytes | None, body: bytes | None) -> None:
         if version is None or body is None:

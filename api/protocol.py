@@ -96,6 +96,16 @@ class Protocol(HttpToolsProtocol):
         self._end_stall()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        """Closed at once, as uvicorn does it, an idle connection loses the request that may be on its way."""
+        self.timeout_keep_alive = self.config.timeout_keep_alive
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._watch_stall()

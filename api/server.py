@@ -8,6 +8,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from api.listener import turn_away
 from api.protocol import Protocol
 from api.state import FrontState
 from shared.errors import Unavailable
@@ -19,7 +20,8 @@ _KEPT_ALIVE_S = 75  # longer than nginx keeps its side, so that the side that se
 class Server(uvicorn.Server):
     """On SIGTERM: serves on for `closing_s` with `Connection: close`, then stops listening and lets streams finish.
 
-    Streams that still run after `drain_s` end with an error that says so. A second signal ends at once.
+    Connections that say nothing are left open for `closing_s` more, since a request may be on its way on each. Streams
+    that still run after `drain_s` end with an error that says so. A second signal ends at once.
     """
 
     def __init__(self, app: FastAPI, state: FrontState) -> None:
@@ -41,8 +43,10 @@ class Server(uvicorn.Server):
                 backlog=4096,
             )
         )
+        self.servers: list[asyncio.Server] = []  # until it listens
         self._state = state
         self._loop = asyncio.get_running_loop()
+        self._closing: asyncio.Task[None] | None = None
         raise_file_limit()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -53,12 +57,18 @@ class Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._begin_closing)
 
     def _begin_closing(self) -> None:
-        settings = self._state.settings
         _log.info("draining", running=len(self._state.relay.pending))
-        self._loop.call_later(settings.closing_s, self._stop_listening)
-        self._loop.call_later(settings.drain_s, self._end_streams)
+        self._closing = self._loop.create_task(self._stop_listening())
+        self._loop.call_later(self._state.settings.drain_s, self._end_streams)
 
-    def _stop_listening(self) -> None:
+    async def _stop_listening(self) -> None:
+        settings = self._state.settings
+        await asyncio.sleep(settings.closing_s)
+        if settings.fd is None:  # else the socket stays open with whom we have it from
+            await turn_away([listener for server in self.servers for listener in server.sockets])
+        for server in self.servers:
+            server.close()
+        self.config.timeout_keep_alive = settings.closing_s
         self.should_exit = True
 
     def _end_streams(self) -> None:

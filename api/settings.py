@@ -17,10 +17,11 @@ class ApiSettings:
     port: int = 8080
     fd: int | None = None
     forwarded_allow_ips: str = "127.0.0.1"
-    drain_s: float = 600.0
+    drain_s: int = 600
     """Longest time that a stopping front gives to its running streams."""
-    closing_s: float = 3.0
-    """So long a stopping front still takes requests, telling each client to connect anew, before it stops listening."""
+    closing_s: int = 3
+    """So long a stopping front still takes requests, telling each client to connect anew, before it stops listening. So
+    long after that it keeps idle connections: longer than nginx does, or requests would be lost."""
 
     def is_private(self) -> bool:
         """Whether only this machine can reach the front. An empty host means all interfaces."""

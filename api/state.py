@@ -1,7 +1,8 @@
 """What the routes of one front share."""
 
 import asyncio
-from typing import cast
+import contextlib
+from typing import Final, cast
 
 from starlette.requests import Request
 
@@ -14,6 +15,8 @@ from api.relay import Relay
 from api.settings import ApiSettings
 from shared.bus import Bus
 from shared.metrics_server import new_registry
+
+_START_S: Final = 2.0
 
 
 class FrontState:
@@ -34,8 +37,13 @@ class FrontState:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        """Returns when requests can be served: they come as soon as somebody listens. Does not wait long for Redis."""
         await self.bus.start()
         self._tasks = [asyncio.create_task(self.catalogue.run()), asyncio.create_task(self._clocks.run())]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_S):
+                await self.bus.subscribed.wait()
+                await self.catalogue.looked.wait()
 
     async def stop(self) -> None:
         """Tells workers what has arrived, then leaves."""

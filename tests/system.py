@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,11 @@ class System:
         self.workers.append(worker)
         return worker
 
-    def begin_front(self, port: int | None = None, environ: Mapping[str, str] | None = None) -> Front:
+    def begin_front(
+        self, port: int | None = None, environ: Mapping[str, str] | None = None, options: Sequence[str] = ()
+    ) -> Front:
         port = port or free_port()
-        front = Front(self._python("api", ["--port", str(port)], environ), port)
+        front = Front(self._python("api", ["--port", str(port), *options], environ), port)
         self.fronts.append(front)
         return front
 
@@ -79,8 +81,8 @@ class System:
         wait_until(worker.name, Logged(worker, "worker ready"), worker)
         return worker
 
-    def add_front(self, port: int | None = None) -> Front:
-        front = self.begin_front(port)
+    def add_front(self, port: int | None = None, options: Sequence[str] = ()) -> Front:
+        front = self.begin_front(port, options=options)
         wait_until(front.process.name, AnswersOk(f"{front.url}/readyz"), front.process)
         return front
 

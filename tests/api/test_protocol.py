@@ -177,3 +177,24 @@ async def test_a_client_that_has_read_something_is_given_more_time() -> None:
         assert not protocol.transport.is_closing()
         protocol._end_stalled(unread)
         assert protocol.transport.is_closing()
+
+
+async def test_a_stopping_server_answers_what_is_under_way_on_an_idle_connection() -> None:
+    """Closing it at once would lose the request, which a balancer does not send again."""
+    made: list[Protocol] = []
+
+    class Watched(Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's type
+            made.append(self)
+            super().connection_made(transport)
+
+    request = HEAD + b"Content-Length: 2\r\n\r\nhi"
+    async with asyncio.timeout(20), connect(protocol=Watched) as (reader, writer):
+        writer.write(request)
+        await reader.readuntil(b"0\r\n\r\n")
+        (protocol,) = made
+        protocol.config.timeout_keep_alive = 1
+        protocol.shutdown()
+        writer.write(request)
+        assert b"POST hi" in await reader.readuntil(b"0\r\n\r\n")
+        assert await reader.read() == b"", "in the end it is closed"

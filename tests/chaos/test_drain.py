@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.client import Client, Result
 from tests.chaos.conftest import Arena, build_arena
 
 MEMORY = pytest.mark.parametrize("append_only", [False], ids=["memory"])
@@ -38,7 +39,7 @@ async def test_a_front_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
     assert await arena.at_rest() == {}
 
 
-async def test_a_drain_limit_ends_the_rest_with_an_error(tmp_path: Path) -> None:
+async def test_a_workers_drain_limit_ends_the_rest_with_an_error(tmp_path: Path) -> None:
     """A stream that outlives the worker's limit ends honestly."""
     with build_arena(tmp_path, config={"worker": {"drain_s": 1}}) as arena:
         asked = asyncio.create_task(arena.client.many(10, "num-n200-g100"))
@@ -46,7 +47,23 @@ async def test_a_drain_limit_ends_the_rest_with_an_error(tmp_path: Path) -> None
         for worker in arena.system.workers:
             worker.send(signal.SIGTERM)
         for result in await asked:
-            assert result.honest_error
-            assert result.error is not None
-            assert "stopped" in result.error["message"]
+            assert _was_stopped(result)
         assert [await worker.ended() for worker in arena.system.workers] == [0, 0]
+
+
+@MEMORY
+async def test_a_fronts_drain_limit_ends_the_rest_with_an_error(arena: Arena) -> None:
+    """Streamed or not; the upstream's calls end with them."""
+    front = arena.system.add_front(options=["--drain-s", "1"])
+    client = Client(front.port)
+    asked = [asyncio.create_task(client.ask("num-n600-g100", stream=i % 2 == 0)) for i in range(10)]
+    await arena.until_called(10)
+    front.process.send(signal.SIGTERM)
+    for result in await asyncio.gather(*asked):
+        assert _was_stopped(result)
+    assert await front.process.ended() == 0
+    assert await arena.at_rest() == {}
+
+
+def _was_stopped(result: Result) -> bool:
+    return result.honest_error and result.error is not None and "stopped" in result.error["message"]

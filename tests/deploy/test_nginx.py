@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.deploy.conftest import Gateway
+from tests.gateway import Gateway
 from tests.servers import ROOT, Ready, wait_until
 from tests.system import CLIENT_KEY
 
@@ -32,26 +32,6 @@ async def test_the_first_token_passes_at_once_and_a_hang_up_reaches_the_upstream
     assert answer.tokens == 1
     assert not answer.wrong
     await asyncio.to_thread(wait_until, "the hang-up", _HungUp(gateway, answer.nonce))
-
-
-async def test_a_front_that_is_stopped_under_load_loses_no_request(gateway: Gateway) -> None:
-    """Plain and streamed requests go on one after another while one front drains and leaves."""
-    leaving = gateway.system.fronts[0].process
-    left = asyncio.Event()
-
-    async def ask_until_left(*, stream: bool) -> list[bool]:
-        answers = []
-        while not left.is_set():
-            answers.append((await gateway.client.ask("num-n5-g5", stream=stream)).exact(5))
-        return answers
-
-    asking = [asyncio.create_task(ask_until_left(stream=i % 2 == 0)) for i in range(10)]
-    status = await asyncio.to_thread(leaving.stop)
-    left.set()
-    answers = [exact for answers in await asyncio.gather(*asking) for exact in answers]
-    assert status == 0
-    assert len(answers) > 100
-    assert all(answers)
 
 
 async def test_a_front_that_was_killed_loses_no_new_request(gateway: Gateway) -> None:
