@@ -1,4 +1,4 @@
-"""What workers are still to be told of the frames that arrived, so that they free them or stop."""
+"""What workers are still to be told of their frames, so that they free them, send more, or stop."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ class Acknowledgements:
     def __init__(self) -> None:
         self._told: defaultdict[str, dict[Triple, int]] = defaultdict(dict)
 
-    def arrived(self, worker: str, run: Triple, next_sequence: int) -> None:
-        """Everything below `next_sequence`."""
+    def used(self, worker: str, run: Triple, next_sequence: int) -> None:
+        """The client has got everything below `next_sequence`."""
         self._told[worker][run] = next_sequence
 
     def refuse(self, worker: str, run: Triple) -> None:

@@ -1,7 +1,7 @@
 """A front's clocks: what is done about requests that nothing is heard of.
 
-They run only while Redis answers on both connections, counted from the last time that these came up: in an outage
-silence proves nothing.
+They run only while Redis answers on both connections, counted from the last time that these came up, or that this
+process stood still: in an outage silence proves nothing.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ _TICK_S = 0.5
 _DOUBT_S = 1.5
 _UNKNOWN_S = 2.5
 _SILENCE_S = 5.0
+_STOOD_STILL_S = 0.5  # this process itself: what it did not hear meanwhile is on its way
 _OVERDUE_MS = 1000
 _UNKNOWN = 0  # STATUS: neither queued nor running
 
@@ -28,12 +29,19 @@ class Clocks:
 
     async def run(self) -> None:
         """Until cancelled."""
+        loop = asyncio.get_running_loop()
         while True:
+            slept_at = loop.time()
             await asyncio.sleep(_TICK_S)
+            self._note_pause(loop.time(), slept_at)
             if self._bus.connected:
                 self._relay.send_acknowledgements()
                 await self._look_after(self._bus.heard_at)
             self._refuse_overdue(self._bus.heard_at)
+
+    def _note_pause(self, now: float, slept_at: float) -> None:
+        if now - slept_at > _TICK_S + _STOOD_STILL_S:
+            self._relay.steady_since = now
 
     async def _look_after(self, now: float) -> None:
         """`now` is when Redis was last heard: while it is frozen no silence counts."""

@@ -17,11 +17,11 @@ class Verdict(Enum):
     TAKEN = "taken"
     BEHIND = "behind"  # something before it is missing: ask for a replay
     REFUSED = "refused"  # its sender is not the one: tell it that nobody waits
-    CONFLICT = "conflict"  # a newer run, but the client has seen content of the older: end with an error
+    CONFLICT = "conflict"  # a newer attempt, but the client has seen content of the older: end with an error
 
 
 class Inbox:
-    """`deliver` gets each frame once and in order."""
+    """What is in order is taken from here; what was taken counts as used when more is asked for."""
 
     def __init__(self) -> None:
         self.epoch = 0
@@ -31,8 +31,11 @@ class Inbox:
         self.expected = 0
         self.shown = False
         self.ready: list[Delivery] = []
-        self.ready_bytes = 0
-        self.delivered_bytes = 0
+        self.used = 0
+        """Everything below this sequence the client has got, and the worker may forget it and send more."""
+        self.used_bytes = 0
+        self._taken = 0
+        self._taken_bytes = 0
         self._held: dict[int, Delivery] = {}
         self._held_bytes = 0
 
@@ -49,19 +52,23 @@ class Inbox:
 
     def take(self) -> list[Delivery]:
         """What has become ready since the last call."""
-        ready, self.ready, self.ready_bytes = self.ready, [], 0
+        ready, self.ready = self.ready, []
+        self._taken = self.expected
+        self._taken_bytes += sum(map(_size, ready))
         return ready
+
+    def use(self) -> None:
+        """What was taken has been sent to the client."""
+        self.used = self._taken
+        self.used_bytes += self._taken_bytes
+        self._taken_bytes = 0
 
     def _adopt(self, epoch: int, attempt: int, worker: str) -> None:
         self.epoch, self.attempt, self.worker = epoch, attempt, worker
-        self.expected = 0
-        self.drop_ready()
+        self.expected = self.used = self._taken = 0
+        self.ready.clear()
         self._held.clear()
         self._held_bytes = 0
-
-    def drop_ready(self) -> None:
-        self.ready.clear()
-        self.ready_bytes = 0
 
     def _pin(self, sender: str, epoch: int, attempt: int) -> Verdict:
         """Is this the run that we listen to? A newer one becomes it while nothing is shown."""
@@ -71,8 +78,8 @@ class Inbox:
             return Verdict.TAKEN
         if run <= current or epoch > self.newest_epoch:
             return Verdict.REFUSED
-        if self.shown:
-            return Verdict.CONFLICT
+        if self.shown:  # a newer epoch we asked for ourselves, before the run that the client sees came back
+            return Verdict.REFUSED if epoch > self.epoch else Verdict.CONFLICT
         self._adopt(epoch, attempt, sender)
         return Verdict.TAKEN
 
@@ -101,9 +108,6 @@ class Inbox:
         self.expected += 1
         if delivery[0] in {Kind.CHUNK, Kind.RESULT}:
             self.shown = True
-        size = _size(delivery)
-        self.ready_bytes += size
-        self.delivered_bytes += size
         self.ready.append(delivery)
 
     def _hold(self, sequence: int, delivery: Delivery) -> None:

@@ -2,19 +2,24 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from api.inbox import Delivery, Inbox
 from shared.errors import GatewayError, Unavailable
 from shared.frames import JobEnvelope, Kind
 
-MAILBOX_CAP_BYTES = 2 * 1024 * 1024
+_ACKNOWLEDGE_BYTES = 128 * 1024
 
 
 class Pending:
-    """`envelope` is held until the client has seen something, for until then the request can be enqueued again."""
+    """`envelope` is held until the client has seen something, for until then the request can be enqueued again.
+
+    `make_room` is called when the client has got so much that the worker should not wait to hear of it.
+    """
 
     __slots__ = (
         "_due",
+        "_make_room",
         "_timer",
         "_waiter",
         "acknowledged",
@@ -32,7 +37,9 @@ class Pending:
         "served_at",
     )
 
-    def __init__(self, number: int, rid: str, envelope: JobEnvelope, now: float) -> None:
+    def __init__(
+        self, number: int, rid: str, envelope: JobEnvelope, now: float, make_room: "Callable[[Pending], None]"
+    ) -> None:
         self.number = number
         self.rid = rid
         self.envelope: JobEnvelope | None = envelope
@@ -46,6 +53,7 @@ class Pending:
         self.acknowledged_bytes = 0
         self.failure: GatewayError | None = None
         self.left = False
+        self._make_room = make_room
         self._waiter: asyncio.Future[bool] | None = None
         self._due = 0.0  # the loop's clock, s
         self._timer: asyncio.TimerHandle | None = None
@@ -69,20 +77,14 @@ class Pending:
         self.left = True
         self.wake()
 
-    @property
-    def overflowing(self) -> bool:
-        """Its client does not read. What arrives while somebody waits for it is not too much, however large."""
-        return self._waiter is None and self.inbox.ready_bytes > MAILBOX_CAP_BYTES
-
-    @property
-    def unacknowledged_bytes(self) -> int:
-        return self.inbox.delivered_bytes - self.acknowledged_bytes
-
     async def next(self, timeout_s: float | None = None) -> list[Delivery]:
-        """What has arrived in order since the last call; waits for something.
+        """What has arrived in order since the last call; waits for something. What that call gave is then used.
 
         An empty list says that `timeout_s` passed or that the client left. Raises the failure when nothing is left.
         """
+        self.inbox.use()
+        if self.inbox.used_bytes - self.acknowledged_bytes > _ACKNOWLEDGE_BYTES:
+            self._make_room(self)
         while not (self.inbox.ready or self.failure or self.left):
             if not await self._wait(timeout_s):
                 return []

@@ -22,7 +22,6 @@ from shared.frames import JobEnvelope, Kind, decode_batch, encode_control
 from shared.names import control_channel, response_channel
 
 _REPLAY_EVERY_S = 0.2
-_ACKNOWLEDGE_BYTES = 1024 * 1024
 _OUTAGE_WAITED_S = 5.0
 
 
@@ -56,7 +55,7 @@ class Relay:
         self._refuse_in_outage()
         self._number += 1
         rid = f"{self.front}.{self._number}"
-        pending = Pending(self._number, rid, envelope(rid), self._loop.time())
+        pending = Pending(self._number, rid, envelope(rid), self._loop.time(), self._make_room)
         self.pending[pending.number] = pending
         try:
             await self._enqueue(pending)
@@ -106,6 +105,7 @@ class Relay:
         self.pending.pop(pending.number, None)
         pending.stop_clock()
         if complete:
+            pending.inbox.use()
             self._acknowledge(pending)
         else:
             self._cancel(pending.rid)
@@ -148,17 +148,6 @@ class Relay:
                 pending.wake()
         if verdict is not Verdict.TAKEN:
             self._act(verdict, pending, sender, epoch, attempt)
-        if pending.overflowing:
-            self._give_up(pending)
-        if pending.unacknowledged_bytes > _ACKNOWLEDGE_BYTES:
-            self._acknowledge(pending)
-            self._send_acknowledgements(sender)  # the worker may wait for room
-
-    def _give_up(self, pending: Pending) -> None:
-        """Its client does not read: what it was not sent is dropped, and the upstream let go."""
-        pending.inbox.drop_ready()
-        pending.fail(GatewayError("The client read its answer too slowly.", code="client_too_slow"))
-        self.finish(pending, complete=False)
 
     def _on_beacon(self, sender: str, number: int, epoch: int, attempt: int, next_sequence: int) -> None:
         pending = self.pending.get(number)
@@ -184,7 +173,8 @@ class Relay:
 
     def _on_lost(self, pending: Pending, epoch: int, attempt: int, reason: str) -> None:
         """The reaper buried the worker that ran it."""
-        if (epoch, attempt) < (pending.inbox.epoch, pending.inbox.attempt):
+        run, current = (epoch, attempt), (pending.inbox.epoch, pending.inbox.attempt)
+        if run < current or (pending.inbox.shown and run != current):
             return
         self.counts["lost"] += 1
         if reason == "poison":
@@ -205,12 +195,18 @@ class Relay:
         self.counts["replays"] += 1
         self._tell(inbox.worker, "replay", pending.rid, inbox.epoch, inbox.attempt, inbox.expected)
 
+    def _make_room(self, pending: Pending) -> None:
+        """Its client reads fast: the worker, who sends only so much beyond that, may wait for it."""
+        self._acknowledge(pending)
+        self._send_acknowledgements(pending.inbox.worker)
+
     def _acknowledge(self, pending: Pending) -> None:
+        """What the client has got, not what has arrived here: so a client that reads slowly slows its upstream down."""
         inbox = pending.inbox
-        arrived = (inbox.epoch, inbox.attempt, inbox.expected)
-        if inbox.worker and inbox.expected and arrived != pending.acknowledged:
-            pending.acknowledged, pending.acknowledged_bytes = arrived, inbox.delivered_bytes
-            self._acknowledgements.arrived(inbox.worker, (pending.rid, inbox.epoch, inbox.attempt), inbox.expected)
+        used = (inbox.epoch, inbox.attempt, inbox.used)
+        if inbox.worker and inbox.used and used != pending.acknowledged:
+            pending.acknowledged, pending.acknowledged_bytes = used, inbox.used_bytes
+            self._acknowledgements.used(inbox.worker, (pending.rid, inbox.epoch, inbox.attempt), inbox.used)
 
     def _refuse(self, worker: str, rid: str, epoch: int, attempt: int) -> None:
         self._acknowledgements.refuse(worker, (rid, epoch, attempt))

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from deploy.tether import tethered
+from worker.tether import tethered
 
 UNUSABLE: Final = 2
 """The exit status of a process that cannot run with what it was told; starting it again would change nothing."""
@@ -57,7 +57,7 @@ class Child:
 
     async def _run(self) -> int:
         self._process = await asyncio.create_subprocess_exec(
-            *tethered(self._command),
+            *tethered(self._command, signal.SIGKILL),
             env=self._environ,
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=self._sockets,

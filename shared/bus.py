@@ -82,7 +82,8 @@ class Bus:
         self._usable().tell(*args)
 
     def post_script(self, script: Script, keys: Sequence[str] = (), args: Sequence[Argument] = ()) -> None:
-        self._usable().send(("EVALSHA", script.sha, len(keys), *keys, *args), None)
+        """As `post`."""
+        self._usable().tell("EVALSHA", script.sha, len(keys), *keys, *args)
 
     def _usable(self) -> Pipe:
         if self._pipe is None:

@@ -51,11 +51,6 @@ def control_channel(worker: str) -> str:
     return f"{PREFIX}ctl:{worker}"
 
 
-def running_key(worker: str) -> str:
-    """The HASH of what one worker runs."""
-    return f"{PREFIX}inf:{worker}"
-
-
 def split_rid(rid: str) -> tuple[str, int]:
     """("front", number) of a rid."""
     front, _, number = rid.rpartition(".")

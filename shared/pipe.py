@@ -22,7 +22,9 @@ Argument = str | bytes | int | float
 _CONNECT_TIMEOUT_S: Final = 2.0
 _PING_EVERY_S: Final = 1.0
 _SILENCE_S: Final = 5.0
+_SHORTEST_BACKOFF_S: Final = 0.02
 _LONGEST_BACKOFF_S: Final = 0.3
+_SETTLED_S: Final = 1.0
 _WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
 # Before a command whose reply nobody wants: Redis then need not write one, nor we wake up to read it.
 _NO_REPLY: Final = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n"
@@ -113,8 +115,7 @@ class Pipe(asyncio.Protocol):
 
     def tell(self, *args: Argument) -> None:
         """As `send`, and no reply comes, not even an error. Raises BusDown."""
-        self._put(_NO_REPLY)
-        self._put(hiredis.pack_command(args))  # type: ignore[arg-type]  # its stub wants a one-tuple
+        self._put(_NO_REPLY + hiredis.pack_command(args))  # type: ignore[arg-type]  # its stub wants a one-tuple
 
     def request(self, *args: Argument) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = self._loop.create_future()
@@ -149,7 +150,7 @@ class Link:
 
     async def run(self) -> None:
         """Until cancelled."""
-        backoff_s, told = 0.02, False
+        loop, told, backoff_s = asyncio.get_running_loop(), False, _SHORTEST_BACKOFF_S
         while True:
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
@@ -159,8 +160,10 @@ class Link:
                     _log.warning("redis cannot be reached", reason=f"{type(error).__name__}: {error}")
                 told = True
             else:
-                backoff_s, told = 0.02, False
+                told, opened_at = False, loop.time()
                 await self._keep(pipe)
+                if loop.time() - opened_at > _SETTLED_S:  # else it may be a server that takes us and will not serve
+                    backoff_s = _SHORTEST_BACKOFF_S
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)
 

@@ -165,7 +165,7 @@ class UpstreamAnswer:
             if size > self._most_bytes:
                 raise _too_large(self._most_bytes)
             group = _map(mapper, cutter.feed(data))
-            if self._speaking or self._speaks(group):
+            if not self._speaking and self._speaks(group):
                 deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
             if group:
                 yield group

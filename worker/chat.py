@@ -209,16 +209,13 @@ class _Chat:
     async def _deliver(self, attempt: Attempt, piece: bytes | None) -> None:
         """From the first content on nothing is tried again: an error goes to the client as it is."""
         out, sender = self._job.out, self._sender
-        send = out.emit if self._job.envelope.stream else out.result
         provider = attempt.destination.provider.name
         try:
             out.start(provider=provider, attempts=sender.history.attempts, queue_ms=sender.queue_ms)
             if piece is not None:
-                send(piece)
+                await self._show(piece)
             async for more in attempt.rest():
-                send(more)
-                if out.full:
-                    await out.drain()
+                await self._show(more)
         except BaseException as error:
             await attempt.end(error)
             if isinstance(error, UpstreamError):
@@ -227,6 +224,15 @@ class _Chat:
         answer = attempt.answer
         out.end(done=answer.done, usage=answer.usage)
         await attempt.end()
+
+    async def _show(self, piece: bytes) -> None:
+        out = self._job.out
+        if not self._job.envelope.stream:
+            await out.result(piece)
+            return
+        out.emit(piece)
+        if out.full:
+            await out.drain()
 
 
 class _Fault(Exception):

@@ -17,7 +17,9 @@ _SAID = {
 
 
 class Deadline:
-    """Bounds reads. `expect` sets the limit until it is called again; the total limit holds besides."""
+    """Bounds reads. `expect` sets the limit until it is called again; the total limit holds besides. The limit between
+    chunks is counted anew in each read, any other from when it was set.
+    """
 
     def __init__(self, total_s: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -38,6 +40,8 @@ class Deadline:
 
     async def read(self, pieces: AsyncIterator[bytes]) -> bytes | None:
         """The next piece, or None at the end. Raises UpstreamError(TIMED_OUT), naming the limit that passed."""
+        if self._reason is BETWEEN_CHUNKS:  # while a client that is behind keeps us from reading no silence counts
+            self.expect(BETWEEN_CHUNKS, self._limit_s)
         if self._timer is None or self._timer.when() > self._due:
             self._set_timer()
         self._reader = asyncio.current_task()

@@ -53,7 +53,7 @@ class Host(Worker):
         self._drain_s = drain_s
         self._idle = asyncio.Event()
         self._told = asyncio.Event()  # to end
-        bus.add_scripts(scripts.CLAIM, scripts.BEAT, scripts.RESYNC, scripts.FINISH, scripts.REAP)
+        bus.add_scripts(scripts.CLAIM, scripts.SHOWN, scripts.BEAT, scripts.RESYNC, scripts.FINISH, scripts.REAP)
         bus.subscribe(control_channel(self.worker), self._on_control)
         bus.on_up.append(self._on_up)
 

@@ -1,4 +1,4 @@
-"""Frames out: numbered, kept until acknowledged, sent again when a front asks, with bounded memory.
+"""Frames out: numbered, kept until the client has got them, sent again when a front asks, with bounded memory.
 
 All frames for one front that arise in one turn of the event loop leave in one PUBLISH; there are no timers. A frame
 that Redis does not take now is not lost: it stays in its outlet, and the next beacon tells the front what it misses.
@@ -10,13 +10,17 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from shared import scripts
 from shared.bus import Bus, BusDown, CommandRefused
 from shared.errors import GatewayError
 from shared.frames import MOST_PUBLISH_BYTES, RESULT_PART_BYTES, Kind, Triple, encode_batch, encode_frame
-from shared.names import response_channel, running_key, split_rid
+from shared.names import response_channel, split_rid
 
-OUTLET_CAP_BYTES = 4 * 1024 * 1024
+OUTLET_CAP_BYTES = 512 * 1024
+"""How far a stream may be ahead of its client: more than a fast network holds, and little enough for slow clients."""
 WORKER_CAP_BYTES = 512 * 1024 * 1024
+_MODEST_BYTES = 64 * 1024
+"""What a stream may hold all the same when others have filled the worker."""
 _FINISHED_KEPT_S = 60.0
 _BEACON_ENTRIES = 4000
 
@@ -38,10 +42,10 @@ class Outlet:
 
     @property
     def full(self) -> bool:
-        return self.size > OUTLET_CAP_BYTES or self._publisher.size > WORKER_CAP_BYTES
+        return self.size > (OUTLET_CAP_BYTES if self._publisher.size <= WORKER_CAP_BYTES else _MODEST_BYTES)
 
     async def drain(self) -> None:
-        """Until the front has acknowledged enough: the upstream is not read meanwhile."""
+        """Until the client has got enough: the upstream is not read meanwhile."""
         while self.full and not self.closed:
             self._room = asyncio.Event()
             await self._room.wait()
@@ -55,11 +59,12 @@ class Outlet:
         self._show()
         self._send(Kind.CHUNK, events)
 
-    def result(self, body: bytes) -> None:
-        """A whole answer, in parts."""
+    async def result(self, body: bytes) -> None:
+        """A whole answer, in parts, as fast as the front takes them."""
         self._show()
         for i in range(0, len(body), RESULT_PART_BYTES):
             self._send(Kind.RESULT, body[i : i + RESULT_PART_BYTES])
+            await self.drain()
 
     def end(self, **about: Any) -> None:
         """The answer is complete. `done` says that the upstream's own end marker was seen."""
@@ -182,7 +187,7 @@ class Publisher:
         """Tells Redis, on the connection on which the content follows, that this job must not run again."""
         rid, epoch, attempt = outlet.triple
         try:
-            self._bus.post("HSET", running_key(self._worker), rid, f"{epoch}:{attempt}:s")
+            self._bus.post_script(scripts.SHOWN, args=[self._worker, rid, f"{epoch}:{attempt}"])
         except BusDown:
             return  # re-registration after the outage carries the state
 

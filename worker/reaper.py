@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections import Counter
 
@@ -11,6 +12,7 @@ import structlog
 from shared import scripts
 from shared.bus import Bus
 from shared.frames import Kind
+from worker.tether import tethered
 
 _LEASE_MS = 6000
 _MOST_SOLO = 4
@@ -60,12 +62,13 @@ class Reaper:
                 child.terminate()
 
     async def _run_disposable(self, source: str) -> None:
-        """A worker that takes only suspects and ends when there are none. Its death takes no innocent job with it."""
+        """A worker that takes only suspects and ends when there are none. Its death takes no innocent job with it; when
+        this process dies it drains.
+        """
+        command = [sys.executable, "-P", "-m", "worker", "--source", source]
         environment = {**os.environ, "PENSTOCK_METRICS_PORT": "0"}
         try:
-            child = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "worker", "--source", source, env=environment
-            )
+            child = await asyncio.create_subprocess_exec(*tethered(command, signal.SIGTERM), env=environment)
         except OSError as error:
             _log.error("disposable worker not started", source=source, reason=error.strerror)
             return

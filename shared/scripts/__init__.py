@@ -13,6 +13,7 @@ def _load(name: str) -> Script:
 
 ENQUEUE = _load("enqueue")
 CLAIM = _load("claim")
+SHOWN = _load("shown")
 BEAT = _load("beat")
 RESYNC = _load("resync")
 FINISH = _load("finish")

@@ -118,11 +118,22 @@ def test_what_is_held_back_is_bounded(sequences: list[int], size: int) -> None:
         assert held == inbox._held_bytes <= 256 * 1024
 
 
-def test_a_newer_run_after_contents_is_a_conflict() -> None:
+def test_a_newer_attempt_after_contents_is_a_conflict() -> None:
     inbox = Inbox()
     receive(inbox, RUNS[0], 0)
     receive(inbox, RUNS[0], 1)
     assert receive(inbox, RUNS[1], 0) is Verdict.CONFLICT
+
+
+def test_a_run_that_was_asked_for_in_vain_is_refused() -> None:
+    """It was enqueued anew in a doubt, and the first run came back: that one goes on."""
+    inbox = Inbox()
+    inbox.newest_epoch = 1
+    for sequence in range(2):
+        receive(inbox, RUNS[0], sequence)
+    assert receive(inbox, ("c", 1, 1), 0) is Verdict.REFUSED
+    assert inbox.beacon("c", 1, 1, 3) is Verdict.REFUSED
+    assert receive(inbox, RUNS[0], 2) is Verdict.TAKEN
 
 
 def test_frames_of_an_epoch_that_was_never_enqueued_are_refused() -> None:

@@ -83,7 +83,7 @@ class Client:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(request_bytes(model, stream=stream, nonce=result.nonce, key=key))
-                await _whichever(self._read(reader, result, hang_up_after), leave)
+                await _whichever(self.read(reader, result, hang_up_after), leave)
             except ConnectionError:
                 pass  # the front died: an end without an answer, which `silent` tells
             finally:
@@ -92,7 +92,8 @@ class Client:
         result.ended_at = time.monotonic()
         return result
 
-    async def _read(self, reader: asyncio.StreamReader, result: Result, hang_up_after: int | None) -> None:
+    async def read(self, reader: asyncio.StreamReader, result: Result, hang_up_after: int | None = None) -> None:
+        """An answer, head and all, into `result`."""
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
         except asyncio.IncompleteReadError:

@@ -53,6 +53,9 @@ class Queue:
         answer: int = self.run(scripts.FINISH, worker, rid, epoch, attempt, wait, "5", note)
         return answer
 
+    def show(self, rid: str, attempt: int, *, worker: str = "w1", epoch: int = 0) -> None:
+        self.run(scripts.SHOWN, worker, rid, f"{epoch}:{attempt}")
+
     def resync(self, worker: str, *runs: tuple[str, int, int, str]) -> list[int]:
         lost: list[int] = self.run(scripts.RESYNC, worker, *(part for run in runs for part in run))
         return lost

@@ -137,7 +137,7 @@ def test_a_heartbeat_tells_whether_it_is_news(queue: Queue) -> None:
     assert queue.run(scripts.BEAT, "w1", LEASE_MS) == [0, 1, 0, 0]
 
 
-def test_scripts_that_free_memory_run_at_its_limit(queue: Queue) -> None:
+def test_what_goes_on_with_a_job_runs_at_the_memory_limit(queue: Queue) -> None:
     queue.enqueue("f.1", size=100_000)
     queue.client.config_set("maxmemory", "100kb")
     try:
@@ -145,6 +145,8 @@ def test_scripts_that_free_memory_run_at_its_limit(queue: Queue) -> None:
             queue.enqueue("f.2")
         assert queue.claim() == [("f.1", 1)]
         assert queue.run(scripts.BEAT, "w1", LEASE_MS)[1] == 1
+        queue.show("f.1", 1)
+        assert queue.client.hget(PREFIX + "inf:w1", "f.1") == b"0:1:s"
         assert queue.finish("f.1", 1) == 1
     finally:
         queue.client.config_set("maxmemory", "0")

@@ -21,10 +21,19 @@ class TestReap:
     def test_what_was_shown_is_not_run_again(self, queue: Queue) -> None:
         queue.enqueue("f.1")
         queue.claim(lease_ms=-1)
-        queue.client.hset(PREFIX + "inf:w1", "f.1", "0:1:s")
+        queue.show("f.1", 1)
         queue.reap()
         assert queue.said() == [[1, 0, 1, 0, Kind.LOST, "died"]]
         assert queue.leftovers() == set()
+
+    def test_what_a_run_that_was_replaced_has_shown_says_nothing_of_the_newer(self, queue: Queue) -> None:
+        queue.enqueue("f.1")
+        queue.claim(lease_ms=-1)
+        queue.show("f.1", 0)
+        queue.show("f.2", 1)
+        queue.reap()
+        assert queue.place("f.1") == ["suspects"]
+        assert queue.place("f.2") == []
 
     def test_a_worker_that_nobody_hears_is_dead_at_the_second_look(self, queue: Queue) -> None:
         queue.claim("deaf")

@@ -88,15 +88,26 @@ def test_one_turn_leaves_in_as_few_messages_as_the_limit_allows(written: list[tu
 
 @given(st.binary(max_size=5 * RESULT_PART_BYTES))
 def test_a_whole_answer_leaves_in_parts(body: bytes) -> None:
-    def play(press: Press) -> None:
-        outlet = press.publisher.open(RUN)
-        outlet.result(body)
+    async def play() -> None:
+        press = Press()
+        await press.publisher.open(RUN).result(body)
         press.publisher._flush()
         parts = [payload for *_, kind, payload in press.bus.frames() if kind == Kind.RESULT]
         assert b"".join(parts) == body
         assert all(0 < len(part) <= RESULT_PART_BYTES for part in parts)
 
-    run_on_a_loop(play)
+    asyncio.run(play())
+
+
+async def test_a_large_answer_leaves_as_fast_as_it_is_taken(press: Press) -> None:
+    outlet = press.publisher.open(RUN)
+    sending = asyncio.ensure_future(outlet.result(b"x" * 4 * OUTLET_CAP_BYTES))
+    most = 0
+    while not sending.done():
+        await asyncio.sleep(0)
+        most = max(most, outlet.size)
+        press.publisher.on_acknowledge([(*RUN, outlet.next_sequence)])
+    assert 0 < most <= OUTLET_CAP_BYTES + RESULT_PART_BYTES + 100
 
 
 async def test_content_is_marked_as_shown_before_it_leaves(press: Press) -> None:
@@ -105,8 +116,8 @@ async def test_content_is_marked_as_shown_before_it_leaves(press: Press) -> None
     outlet.start(provider="p")
     outlet.emit(b"x")
     await asyncio.sleep(0)
-    assert [command[0] for command in press.bus.sent] == ["HSET", "PUBLISH"]
-    assert press.bus.sent[0] == ("HSET", "{ps}:inf:w", "f.1", "0:1:s")
+    assert [command[0] for command in press.bus.sent] == ["shown", "PUBLISH"]
+    assert press.bus.sent[0] == ("shown", "w", "f.1", "0:1")
 
 
 async def test_nothing_follows_a_terminal_frame(press: Press) -> None:
@@ -188,13 +199,20 @@ class TestRoom:
         press.publisher.on_acknowledge([(*RUN, 2)])
         await waiting
 
+    async def test_clients_that_do_not_read_leave_others_a_little_room(self, press: Press) -> None:
+        press.publisher.size = WORKER_CAP_BYTES  # of streams that this test does not have
+        modest = press.publisher.open(RUN)
+        modest.emit(b"x" * 1000)
+        assert not modest.full
+        fill(modest, 64 * 1024)
+
     async def test_room_that_another_stream_makes_is_room_for_all(self, press: Press) -> None:
-        """At the worker's cap a stream of which all is acknowledged has nothing to wait for but the others."""
-        hog, modest = press.publisher.open(RUN), press.publisher.open(OTHER)
+        """At the worker's cap a stream that is below its own has nothing to wait for but the others."""
+        hog, waits = press.publisher.open(RUN), press.publisher.open(OTHER)
         fill(hog, OUTLET_CAP_BYTES)
         press.publisher.size += WORKER_CAP_BYTES - OUTLET_CAP_BYTES  # of streams that this test does not have
-        assert modest.full
-        waiting = asyncio.ensure_future(modest.drain())
+        fill(waits, 100 * 1024)
+        waiting = asyncio.ensure_future(waits.drain())
         await asyncio.sleep(0)
         press.publisher.on_acknowledge([(*RUN, 4)])
         async with asyncio.timeout(5):
