@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from worker.config.provider import Timeouts
+from worker.deadline import FIRST_TOKEN, Deadline
 from worker.faults import MISSHAPEN, UpstreamError, misshapen
 from worker.providers.contract import Answer, Ask, ChatCall, Credential, Provider, UpstreamRequest, UpstreamResponse
 from worker.upstream import Upstream
@@ -19,7 +20,7 @@ _cleaning: set[asyncio.Task[None]] = set()
 
 
 class Conversation:
-    """One exchange. `request` is awaited once, `end` is called once, whatever happened between."""
+    """One exchange. `request` is awaited once, at once; `end` is called once, whatever happened between."""
 
     def __init__(
         self,
@@ -36,6 +37,8 @@ class Conversation:
         self._steps = provider.exchange(call, credential)
         self._answering = False
         self._creating: asyncio.Task[UpstreamResponse] | None = None
+        self._deadline = Deadline(timeouts.total_s)
+        self._deadline.expect(FIRST_TOKEN, timeouts.first_token_s)
 
     async def request(self) -> UpstreamRequest:
         """The request whose answer is the completion. Raises UpstreamError, InvalidRequest."""
@@ -46,12 +49,15 @@ class Conversation:
         return step.request
 
     async def _reply(self, step: Ask) -> UpstreamResponse:
-        """What creates something runs to its end though we are cancelled: `end` must know what to remove."""
-        asking = self._ask(step, self._timeouts.first_token_s)
-        if not step.creates:
-            return await asking
-        self._creating = asyncio.create_task(asking)
-        reply = await asyncio.shield(self._creating)
+        """What creates something runs on though we are cancelled or late: `end` must know what to remove."""
+        asking = asyncio.ensure_future(self._ask(step, self._timeouts.first_token_s + _CLEAN_UP_S))
+        if step.creates:
+            self._creating = asking
+        try:
+            async with asyncio.timeout(self._deadline.remaining_s):
+                reply = await (asyncio.shield(asking) if step.creates else asking)
+        except TimeoutError:
+            raise self._deadline.error() from None
         self._creating = None
         return reply
 
@@ -73,32 +79,26 @@ class Conversation:
     def end(self) -> None:
         """Starts the clean-up, which goes on after the request has ended or its client has left."""
         if self._creating is not None:
-            _start(self._clean_up_unasked(self._creating))
+            _start(self._remove_unasked(self._creating))
         elif not self._answering:
             self._steps.close()
         else:
-            try:
-                step = self._resume(None)
-            except StopIteration:
-                return
-            _start(self._clean_up(step))
+            with contextlib.suppress(StopIteration):
+                _start(self._clean_up(self._resume(None)))
 
-    async def _clean_up_unasked(self, creating: asyncio.Task[UpstreamResponse]) -> None:
-        """The client left before the question: what was just created is removed without asking it."""
+    async def _remove_unasked(self, creating: asyncio.Task[UpstreamResponse]) -> None:
+        """The request ended before the question: what was just created is removed without asking it."""
         try:
             step = self._resume(await creating)
-            while isinstance(step, Ask):
-                step = self._resume(await self._ask(step, _CLEAN_UP_S))
-            await self._clean_up(self._resume(None))
-        except StopIteration:
-            return
-        except UpstreamError as error:
-            _log.warning("clean-up at the upstream failed", fault=error.fault.value)
+        except (UpstreamError, StopIteration):
+            return  # nothing was created
+        await self._clean_up(step)
 
     async def _clean_up(self, step: Ask | Answer) -> None:
+        """From this step to the end; a question is passed over."""
         try:
-            while isinstance(step, Ask):
-                step = self._resume(await self._ask(step, _CLEAN_UP_S))
+            while True:
+                step = self._resume(await self._ask(step, _CLEAN_UP_S) if isinstance(step, Ask) else None)
         except StopIteration:
             return
         except UpstreamError as error:

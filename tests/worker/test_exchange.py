@@ -51,7 +51,7 @@ async def serving(site: Site) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def conversation(site: Site) -> AsyncIterator[Conversation]:
+async def conversation(site: Site, timeouts: Timeouts | None = None) -> AsyncIterator[Conversation]:
     provider = providers()["qwen-web"]
     upstream = Upstream()
     async with serving(site) as url:
@@ -60,7 +60,7 @@ async def conversation(site: Site) -> AsyncIterator[Conversation]:
         call = ChatCall(body, "m", stream=True, completion_id="chatcmpl-1", created=1, settings=settings)
         credential = Credential("c", {"token": "t"})
         try:
-            yield Conversation(upstream, provider, call, credential, Timeouts(), None)
+            yield Conversation(upstream, provider, call, credential, timeouts or Timeouts(), None)
         finally:
             await clean_ups_ended()
             await upstream.aclose()
@@ -81,20 +81,40 @@ async def test_a_conversation_is_deleted_after_its_answer() -> None:
     assert site.calls == [CREATED, DELETED]
 
 
+async def leave_during_creation(site: Site, talk: Conversation) -> None:
+    """The client is gone before its chat is there; then it is."""
+    site.gate.clear()
+    asking = asyncio.create_task(talk.request())
+    await site.creating.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    talk.end()
+    site.gate.set()
+
+
 async def test_a_client_that_leaves_during_the_creation_leaves_nothing_behind() -> None:
     """Its chat is created all the same, so it is awaited and deleted, and no question is asked in it."""
     site = Site()
-    site.gate.clear()
     async with conversation(site) as talk:
-        asking = asyncio.create_task(talk.request())
-        await site.creating.wait()
-        asking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
+        await leave_during_creation(site, talk)
+        async with asyncio.timeout(5):
+            await site.deleted.wait()
+    assert site.calls == [CREATED, DELETED]
+
+
+async def test_a_creation_that_takes_too_long_leaves_nothing_behind() -> None:
+    """The limit for the first token counts the calls before the question too; the chat that comes late is deleted."""
+    site = Site()
+    site.gate.clear()
+    async with conversation(site, Timeouts(first_token_s=0.2)) as talk:
+        with pytest.raises(UpstreamError) as caught:
+            await talk.request()
         talk.end()
         site.gate.set()
         async with asyncio.timeout(5):
             await site.deleted.wait()
+    assert (caught.value.fault, caught.value.code) == (Fault.TIMED_OUT, "first_token_timeout")
     assert site.calls == [CREATED, DELETED]
 
 
@@ -113,16 +133,9 @@ async def test_a_refused_creation_leaves_nothing_to_delete() -> None:
 async def test_a_creation_that_is_refused_after_the_client_left_is_no_failure() -> None:
     """Nobody waits for it any more."""
     site = Site()
-    site.gate.clear()
     site.created = {"success": False, "data": {"code": "Unauthorized", "details": "x"}}
     async with conversation(site) as talk:
-        asking = asyncio.create_task(talk.request())
-        await site.creating.wait()
-        asking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await asking
-        talk.end()
-        site.gate.set()
+        await leave_during_creation(site, talk)
     assert site.calls == [CREATED]
 
 
