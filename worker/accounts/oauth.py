@@ -15,13 +15,12 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
-
-import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import Ask, JsonObject, UpstreamRequest, UpstreamResponse
+from worker.providers.sessions import json_object
 
 EARLY_S: Final = 60.0
 """Tokens are renewed this long before they expire."""
@@ -171,14 +170,14 @@ def read_tokens(service: Service, response: UpstreamResponse, now: float, before
 
     Raises UpstreamError: CREDENTIAL_REJECTED when a person must sign in again, else something that may pass.
     """
-    data = _object(response.body)
+    data = json_object(response.body)
     if response.status != HTTPStatus.OK or not data.get("access_token"):
         raise _refusal(service, response.status, data)
-    life_s = data.get("expires_in")
+    life_s = _seconds(data.get("expires_in"))
     return Tokens(
         str(data["access_token"]),
         str(data.get("refresh_token") or (before.refresh_token if before else "")),
-        now + life_s if isinstance(life_s, int | float) else None,
+        None if life_s is None else now + life_s,
         str(data.get("resource_url") or (before.resource_url if before else "")),
     )
 
@@ -194,7 +193,7 @@ def device_flow(
     form = {"client_id": client.client_id, "scope": " ".join(service.scopes), **_challenge(code_verifier)}
     response = yield Ask(_form(service.device_url, form))
     assert response is not None
-    data = _object(response.body)
+    data = json_object(response.body)
     if response.status != HTTPStatus.OK or not data.get("device_code"):
         raise _refusal(service, response.status, data)
     yield Show(str(data.get("verification_uri_complete") or data.get("verification_uri")), str(data.get("user_code")))
@@ -206,20 +205,23 @@ def device_flow(
         left_s -= interval_s
         response = yield Ask(poll)
         assert response is not None
-        error = _object(response.body).get("error")
-        if error == "slow_down":
+        error = json_object(response.body).get("error")
+        if error == "slow_down" or response.status == HTTPStatus.TOO_MANY_REQUESTS:
             interval_s += _INTERVAL_S
-        elif error != "authorization_pending":
+        elif error != "authorization_pending" and response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return response
     raise UpstreamError(Fault.CREDENTIAL_REJECTED, "Nobody entered the code in time. Start the sign-in again.")
 
 
 def _refusal(service: Service, status: int, data: JsonObject) -> UpstreamError:
-    """OAuth's error codes: what says that the grant itself is dead, and what may pass."""
+    """OAuth's error codes: what says that the grant itself is dead, and what may pass. Qwen's says so by a 400 alone;
+    any other refusal without a code comes from something before the service.
+    """
     code = str(data.get("error") or "no token")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return UpstreamError(Fault.RATE_LIMITED, f"The sign-in service of {service.type_name} asks to wait.", code=code)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or (status == HTTPStatus.OK and "error" not in data):
+    told = "error" in data or status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not told:
         text = f"The sign-in service of {service.type_name} failed (HTTP {status})."
         return UpstreamError(Fault.UPSTREAM_FAULT, text, code=code)
     if code in {"invalid_client", "unauthorized_client"}:
@@ -243,16 +245,17 @@ def _form(url: str, fields: Mapping[str, str]) -> UpstreamRequest:
     return UpstreamRequest("POST", url, headers, urlencode(fields).encode())
 
 
-def _object(body: bytes) -> JsonObject:
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
 def _base64(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _seconds(life: Any) -> float | None:
+    """Some services write the number as a text."""
+    try:
+        number = float(life)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 <= number < _MOST_SECONDS else None
 
 
 def _moment(text: str) -> float | None:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -26,22 +27,35 @@ from worker.secrets import SealBroken, Secrets
 
 _LEASE_S: Final = 30.0
 _LOOK_AGAIN_S: Final = 0.1
+_PAUSE_S: Final = 5.0
+"""After a renewal that failed nobody asks for so long: each request would, and would wait for it."""
 _CONNECT_S: Final = 10.0
 _TOTAL_S: Final = 20.0
 _MOST_BYTES: Final = 1024 * 1024
 _log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    """`until_s` is the loop's clock."""
+
+    until_s: float
+    fault: Fault
+    message: str
+
+
 class Renewal:
     """The credentials as they are now. `folder` keeps tokens over a restart of everything."""
 
-    def __init__(self, bus: Bus, fetch: Fetch, secrets: Secrets, folder: Path) -> None:
+    def __init__(self, bus: Bus, fetch: Fetch, secrets: Secrets, folder: Path, *, pause_s: float = _PAUSE_S) -> None:
+        self._pause_s = pause_s
         self._bus = bus
         self._fetch = fetch
         self._secrets = secrets
         self._folder = folder
         self._tokens: dict[tuple[str, str], tuple[str, Tokens]] = {}
         self._renewing: dict[tuple[str, str], asyncio.Task[Tokens]] = {}
+        self._paused: dict[tuple[str, str], _Pause] = {}
 
     async def credential_of(self, provider: ProviderConfig, account: CredentialConfig) -> Credential:
         """With a token that is not about to expire. Raises UpstreamError when it has and cannot be renewed."""
@@ -94,10 +108,13 @@ class Renewal:
     # ---- renewing
 
     async def _renew_once(self, provider: ProviderConfig, plain: Credential, before: Tokens) -> Tokens:
-        """However many requests of this worker want it."""
+        """However many requests of this worker want it. Raises UpstreamError."""
         place = provider.name, plain.name
         task = self._renewing.get(place)
         if task is None:
+            pause = self._paused.get(place)
+            if pause is not None and asyncio.get_running_loop().time() < pause.until_s:
+                raise UpstreamError(pause.fault, pause.message, sent=False)
             task = self._renewing[place] = asyncio.create_task(self._renew(provider, plain, before))
             task.add_done_callback(lambda _: self._renewing.pop(place, None))
         return await asyncio.shield(task)
@@ -111,11 +128,13 @@ class Renewal:
                 found = await self._stored(place, origin)
                 if found is None or found.access_token == before.access_token:
                     found = await self._ask(provider, plain, before)
+                    self._tokens[place] = origin, found  # first of all: what it was renewed with may be spent
                     await self._keep(place, origin, found)
             finally:
-                self._bus.post("DEL", renewing_key(*place))
-        except BusDown as error:  # without the lock two workers could spend one refresh token
-            text = "A token cannot be renewed while Redis is away."
+                with contextlib.suppress(BusDown):
+                    self._bus.post("DEL", renewing_key(*place))
+        except (BusDown, CommandRefused) as error:  # without the lock two workers could spend one refresh token
+            text = "A token cannot be renewed without Redis."
             raise UpstreamError(Fault.UPSTREAM_FAULT, text, sent=False) from error
         self._tokens[place] = origin, found
         return found
@@ -130,11 +149,16 @@ class Renewal:
         client = Client(plain.values["client_id"], plain.values.get("client_secret", ""))
         request = refresh_request(service, client, before.refresh_token)
         proxy = provider.proxy.get_secret_value() if provider.proxy else None
-        answer = await self._fetch(request, connect_s=_CONNECT_S, total_s=_TOTAL_S, most_bytes=_MOST_BYTES, proxy=proxy)
         try:
+            answer = await self._fetch(
+                request, connect_s=_CONNECT_S, total_s=_TOTAL_S, most_bytes=_MOST_BYTES, proxy=proxy
+            )
             tokens = read_tokens(service, answer, time.time(), before)
         except UpstreamError as error:
             _log.warning("token not renewed", provider=provider.name, credential=plain.name, reason=error.message)
+            if error.fault is not Fault.CREDENTIAL_REJECTED:
+                until_s = asyncio.get_running_loop().time() + self._pause_s
+                self._paused[provider.name, plain.name] = _Pause(until_s, error.fault, error.message)
             raise
         _log.info("token renewed", provider=provider.name, credential=plain.name)
         return tokens
@@ -145,7 +169,18 @@ class Renewal:
             self._write_file(place, box)
         except OSError as error:
             _log.warning("token not kept in the state folder", credential=place[1], reason=error.strerror)
-        await self._bus.command("SET", token_key(*place), box)
+        await self._share(place, box)
+
+    async def _share(self, place: tuple[str, str], box: bytes) -> None:
+        """Waits while Redis is away: others would renew with what is spent. Raises CommandRefused."""
+        while True:
+            try:
+                await self._bus.command("SET", token_key(*place), box)
+            except BusDown:
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                await self._bus.up.wait()
+            else:
+                return
 
     # ---- the state folder
 

@@ -98,7 +98,9 @@ def test_a_refresh_keeps_what_its_answer_leaves_out() -> None:
     before = Tokens("a", "r", NOW, "portal.qwen.ai")
     renewed = read_tokens(QWEN, answer({"access_token": "b", "expires_in": 60}), NOW, before)
     assert renewed == Tokens("b", "r", NOW + 60, "portal.qwen.ai")
-    assert read_tokens(QWEN, answer({"access_token": "b"}), NOW, before).expires_at is None
+    for life_s in ({}, {"expires_in": None}, {"expires_in": "inf"}, {"expires_in": 1e300}):
+        assert read_tokens(QWEN, answer({"access_token": "b", **life_s}), NOW, before).expires_at is None
+    assert read_tokens(QWEN, answer({"access_token": "b", "expires_in": "60"}), NOW, before).expires_at == NOW + 60
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,10 @@ def test_a_refresh_keeps_what_its_answer_leaves_out() -> None:
         (401, {"error": "invalid_client"}, Fault.CREDENTIAL_REJECTED, "client_id"),
         (400, b"<html>", Fault.CREDENTIAL_REJECTED, "penstock login"),
         (200, {"error": "expired_token"}, Fault.CREDENTIAL_REJECTED, "penstock login"),
+        (403, {"error": "access_denied"}, Fault.CREDENTIAL_REJECTED, "penstock login"),
         (200, b"<html>", Fault.UPSTREAM_FAULT, "failed"),
+        (403, b"<html>", Fault.UPSTREAM_FAULT, "failed"),
+        (302, b"", Fault.UPSTREAM_FAULT, "failed"),
         (503, {"error": "temporarily_unavailable"}, Fault.UPSTREAM_FAULT, "failed"),
         (429, {"error": "slow_down"}, Fault.RATE_LIMITED, "wait"),
     ],
@@ -218,6 +223,12 @@ def test_a_device_signs_in_when_a_person_has_entered_the_code() -> None:
         Wait(7.0),
     ]
     assert read_tokens(QWEN, end, NOW).resource_url == "portal.qwen.ai"
+
+
+def test_a_device_sign_in_outlives_a_service_that_fails_for_a_moment() -> None:
+    """The person may be entering the code at that very time."""
+    done = answer({"access_token": "a"})
+    assert walk([answer(DEVICE), answer(b"<html>", 502), answer(b"", 429), done])[1] is done
 
 
 def test_a_device_sign_in_ends_with_its_code() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.bus import Bus
+from tests.servers import RedisServer
 from worker.accounts.renewal import Renewal
 from worker.config.schema import CredentialConfig, ProviderConfig
 from worker.faults import Fault, UpstreamError
@@ -36,6 +37,8 @@ class SignInService:
         self.good = "refresh-0"
         self.asked = 0
         self.down = False
+        self.meanwhile: Callable[[], None] = lambda: None
+        """What happens elsewhere while it answers."""
 
     async def fetch(
         self, request: UpstreamRequest, *, connect_s: float, total_s: float, most_bytes: int, proxy: str | None = None
@@ -43,6 +46,7 @@ class SignInService:
         del connect_s, total_s, most_bytes, proxy
         await asyncio.sleep(0.01)
         self.asked += 1
+        self.meanwhile()
         if self.down:
             return UpstreamResponse(500, {}, b"")
         if parse_qs(request.body.decode())["refresh_token"] != [self.good]:
@@ -58,13 +62,13 @@ class Workers:
         self.bus = Bus(url)
         self._url, self._folder, self._stack = url, folder, stack
 
-    async def add(self, folder: str = "state") -> Renewal:
+    async def add(self, folder: str = "state", *, pause_s: float = 5) -> Renewal:
         bus = Bus(self._url)
         await bus.start()
         self._stack.push_async_callback(bus.close)
         await bus.up.wait()
         self.bus = bus
-        return Renewal(bus, self.service.fetch, SECRETS, self._folder / folder)
+        return Renewal(bus, self.service.fetch, SECRETS, self._folder / folder, pause_s=pause_s)
 
 
 @pytest.fixture
@@ -144,3 +148,40 @@ async def test_a_sign_in_service_that_fails_for_a_moment_costs_nothing_while_the
     assert await token(renewal, account(expires_in_s=30)) == "access-0"
     with pytest.raises(UpstreamError):
         await token(renewal, account(expires_in_s=-30, refresh_token="refresh-other"))
+
+
+async def test_a_sign_in_service_that_fails_is_not_asked_by_every_request(workers: Workers) -> None:
+    """Each would wait for it besides."""
+    workers.service.down = True
+    credential = account(expires_in_s=-30)
+    renewal = await workers.add(pause_s=600)
+    for _ in range(3):
+        with pytest.raises(UpstreamError) as error:
+            await token(renewal, credential)
+        assert error.value.fault is Fault.UPSTREAM_FAULT
+    assert workers.service.asked == 1
+    workers.service.down = False
+    assert await token(await workers.add(pause_s=0), credential) == "access-2"
+
+
+async def test_a_token_that_was_renewed_while_redis_went_away_is_shared_when_it_is_back(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """The refresh token of before is spent, and another machine's state folder does not have the new one."""
+    async with AsyncExitStack() as stack:
+        workers = Workers(redis_server.url, tmp_path, stack)
+        renewal, credential = await workers.add("here"), account(expires_in_s=30)
+        gone = asyncio.Event()
+
+        def go() -> None:
+            redis_server.kill()
+            gone.set()
+
+        workers.service.meanwhile = go
+        renewing = asyncio.create_task(token(renewal, credential))
+        await gone.wait()
+        await asyncio.to_thread(redis_server.start)
+        assert await renewing == "access-1"
+        workers.service.meanwhile = lambda: None
+        assert await token(await workers.add("there"), credential) == "access-1"
+    assert workers.service.asked == 1
