@@ -29,7 +29,7 @@ Tell = Callable[[str], None]
 _CONNECT_S: Final = 10.0
 _TOTAL_S: Final = 30.0
 _MOST_BYTES: Final = 1024 * 1024
-_PAGE: Final = b"Signed in. This page can be closed; the terminal goes on."
+_PAGE: Final = b"This page can be closed; the terminal says how the sign-in went."
 _MOST_HEAD_BYTES: Final = 16 * 1024
 
 
