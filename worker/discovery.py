@@ -146,7 +146,8 @@ class Discovery:
         try:
             found = await self._ask(provider)
         except UpstreamError as error:
-            interval_s = min(interval_s, _AFTER_FAILURE_S)
+            if error.fault is not Fault.CHALLENGED:  # asked again and again, a site's guard closes the account
+                interval_s = min(interval_s, _AFTER_FAILURE_S)
             self._report(Failure(provider.name, error.fault, error.message))
         else:
             if found is not None:
@@ -158,12 +159,15 @@ class Discovery:
 
     async def _ask(self, provider: ProviderConfig) -> list[str] | None:
         """Sorted model ids, or None where the upstream has no list. Raises UpstreamError."""
+        settings = Settings(provider.name, provider.base_url, provider.options)
         last: UpstreamError | None = None
         for account in provider.credentials:
             if account.disabled:
                 continue
+            if provider.kind.models_request(settings, await configured_values(provider, account)) is None:
+                return None  # before a token is renewed for it
             try:
-                return await self._ask_as(provider, await self._credential_of(provider, account))
+                return await self._ask_as(provider, settings, await self._credential_of(provider, account))
             except UpstreamError as error:
                 if error.fault not in _ACCOUNT_FAULTS:
                     raise
@@ -172,8 +176,7 @@ class Discovery:
             raise last
         return None
 
-    async def _ask_as(self, provider: ProviderConfig, credential: Credential) -> list[str] | None:
-        settings = Settings(provider.name, provider.base_url, provider.options)
+    async def _ask_as(self, provider: ProviderConfig, settings: Settings, credential: Credential) -> list[str] | None:
         request = provider.kind.models_request(settings, credential)
         if request is None:
             return None

@@ -13,7 +13,7 @@ from worker.accounts.names import checked_key
 from worker.accounts.states import State, consequence, view_accounts
 from worker.answer import UpstreamAnswer
 from worker.config.schema import Config, CredentialConfig, HealthCheck, ProviderConfig
-from worker.faults import Fault, UpstreamError
+from worker.faults import MISSHAPEN, Fault, UpstreamError, misshapen
 from worker.providers.contract import ChatCall, Credential, Settings
 from worker.upstream import Upstream
 
@@ -75,7 +75,7 @@ class Health:
     async def check(self, provider: ProviderConfig, account: CredentialConfig, check: HealthCheck) -> None:
         """One account, whatever comes of it."""
         try:
-            await self._ask(provider, await self._credential_of(provider, account), check)
+            proven_wrong = await self._ask(provider, await self._credential_of(provider, account), check)
         except UpstreamError as error:
             suffered = consequence(error.fault, error.retry_after_s)
             if suffered is not None:
@@ -83,11 +83,11 @@ class Health:
             _log.info("health check failed", provider=provider.name, credential=account.name, fault=error.fault.value)
             return
         (view,) = await view_accounts(self._bus, [(provider.name, account.name)])
-        if view.state in {State.COOLING, State.NEEDS_RENEWAL} and view.cause in _PROVEN_WRONG:
+        if view.state in {State.COOLING, State.NEEDS_RENEWAL} and view.cause in proven_wrong:
             self._accounts.revive(provider.name, account.name)
 
-    async def _ask(self, provider: ProviderConfig, credential: Credential, check: HealthCheck) -> None:
-        """Raises UpstreamError."""
+    async def _ask(self, provider: ProviderConfig, credential: Credential, check: HealthCheck) -> frozenset[Fault]:
+        """The faults that the answer proves wrong. Raises UpstreamError."""
         base_url = provider.base_url or provider.kind.default_base_url or ""
         settings = Settings(provider.name, base_url, provider.options, drop_params=True)
         proxy = provider.proxy.get_secret_value() if provider.proxy else None
@@ -106,13 +106,18 @@ class Health:
             )
             async for _ in answer.pieces():
                 pass
-            return
+            return _PROVEN_WRONG
         request = provider.kind.models_request(settings, credential)
         if request is None:
-            return
+            return frozenset()
         connect_s = provider.timeouts.connect_s
         found = await self._upstream.fetch(
             request, connect_s=connect_s, total_s=_TOTAL_S, most_bytes=_MOST_BYTES, proxy=proxy
         )
         if found.status not in _OK:
             raise provider.kind.parse_error(found.status, found.headers, found.body)
+        try:
+            provider.kind.parse_models(found.body)
+        except MISSHAPEN as error:
+            raise misshapen() from error
+        return _PROVEN_WRONG - {Fault.CHALLENGED}  # sites show their lists to everybody, and guard their answers

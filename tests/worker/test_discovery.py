@@ -7,9 +7,10 @@ import pytest
 from aiohttp import web
 
 from shared.bus import Bus
-from worker.config.schema import Config
+from worker.config.schema import Config, CredentialConfig, ProviderConfig
 from worker.discovery import Discovery, Failure
 from worker.faults import Fault
+from worker.providers.contract import Credential
 from worker.upstream import Upstream
 
 
@@ -19,6 +20,7 @@ class Lister:
     def __init__(self) -> None:
         self.models = ["b", "a"]
         self.status = 200
+        self.headers: dict[str, str] = {}
         self.refused = ""
         self.asked: list[str] = []
         self.url = ""
@@ -27,7 +29,8 @@ class Lister:
         key = request.headers["authorization"].removeprefix("Bearer ")
         self.asked.append(key)
         if self.status != 200 or key == self.refused:
-            return web.json_response({"error": {"message": "no"}}, status=401 if key == self.refused else self.status)
+            status = 401 if key == self.refused else self.status
+            return web.json_response({"error": {"message": "no"}}, status=status, headers=self.headers)
         return web.json_response({"object": "list", "data": [{"id": model} for model in self.models]})
 
 
@@ -140,6 +143,46 @@ async def test_a_failure_of_the_upstream_is_not_tried_on_every_account(lister: L
     workers[0].discovery.use(config(lister, "one", "two"))
     await workers[0].turn()
     assert lister.asked == ["one"]
+
+
+async def waits_s(worker: Worker) -> float:
+    """How long nobody looks."""
+    (lock,) = await worker.bus.command("KEYS", "{ps}:discovery:up:*")
+    left_ms: int = await worker.bus.command("PTTL", lock)
+    return left_ms / 1000
+
+
+async def test_an_upstream_that_fails_is_soon_asked_again_and_one_that_challenges_is_not(
+    lister: Lister, workers: list[Worker]
+) -> None:
+    lister.status = 503
+    workers[0].discovery.use(config(lister, "one", "two"))
+    await workers[0].turn()
+    assert await waits_s(workers[0]) < 60
+    lister.status, lister.headers = 403, {"cf-mitigated": "challenge"}
+    await look_again(workers[0])
+    await workers[0].turn()
+    assert await waits_s(workers[0]) > 200
+    assert lister.asked == ["one", "one"]
+    assert [failure.fault for failure in workers[0].failures] == [Fault.OVERLOADED, Fault.CHALLENGED]
+
+
+async def test_no_token_is_renewed_for_a_list_that_does_not_exist(redis_url: str) -> None:
+    renewed: list[str] = []
+
+    async def credential_of(_: ProviderConfig, account: CredentialConfig) -> Credential:
+        renewed.append(account.name)
+        return Credential(account.name, {})
+
+    worker = Worker(redis_url)
+    worker.discovery = Discovery(worker.bus, worker.upstream.fetch, credential_of=credential_of)
+    await worker.start()
+    entry = {"name": "up", "type": "qwen-code", "accept_unofficial": True, "credentials": [{"access_token": "t"}]}
+    worker.discovery.use(Config.model_validate({"providers": [entry]}))
+    await worker.turn()
+    await worker.close()
+    assert renewed == []
+    assert "coder-model" in offered(worker)
 
 
 async def test_an_upstream_that_cannot_be_reached_is_reported(workers: list[Worker]) -> None:

@@ -27,6 +27,7 @@ class Clinic:
 
     def __init__(self, bus: Bus, port: int) -> None:
         self.status = 200
+        self.page = ""
         self.asked: list[str] = []
         self.bus = bus
         self.provider = ProviderConfig(
@@ -42,6 +43,8 @@ class Clinic:
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.path)
+        if self.page:
+            return web.Response(text=self.page, content_type="text/html")
         body: dict[str, Any] = {"object": "list", "data": []}
         if request.method == "POST":
             choice = {"index": 0, "message": {"role": "assistant", "content": "p"}, "finish_reason": "length"}
@@ -100,3 +103,28 @@ async def test_an_account_that_works_again_is_brought_back(clinic: Clinic) -> No
 async def test_a_model_list_proves_nothing_about_quota(clinic: Clinic) -> None:
     await clinic.fail(Fault.QUOTA_EXHAUSTED)
     assert await clinic.check() is State.EXHAUSTED
+
+
+async def test_a_challenge_is_proven_wrong_by_an_answer_alone(clinic: Clinic) -> None:
+    """Sites show their list to everybody; and a page with status 200 is neither."""
+    await clinic.fail(Fault.CHALLENGED)
+    assert await clinic.check() is State.NEEDS_RENEWAL
+    assert clinic.asked == ["/v1/models"]
+    assert await clinic.check("m") is State.READY
+
+
+async def test_a_page_in_the_place_of_a_list_proves_nothing(clinic: Clinic) -> None:
+    await clinic.fail(Fault.CREDENTIAL_REJECTED)
+    clinic.page = "<!doctype html><title>Sign in</title>"
+    assert await clinic.check() is State.NEEDS_RENEWAL
+    clinic.page = ""
+    assert await clinic.check() is State.READY
+
+
+async def test_an_account_that_was_not_asked_is_not_brought_back(clinic: Clinic) -> None:
+    """Not every type has a list to ask for."""
+    await clinic.fail(Fault.CREDENTIAL_REJECTED)
+    account = CredentialConfig(name="a", values={"access_token": SecretStr("t")})
+    clinic.provider = clinic.provider.model_copy(update={"type": "qwen-code", "credentials": (account,)})
+    assert await clinic.check() is State.NEEDS_RENEWAL
+    assert clinic.asked == []
