@@ -39,8 +39,11 @@ def redis_binaries() -> list[str]:
     return [binary for binary in found if binary]
 
 
-def wait_until(what: str, ready: "Ready", process: "Process | None" = None, timeout_s: float = 20) -> None:
-    """Polls, for a process that starts has no other way to tell. Raises AssertionError with its log."""
+def wait_until(what: str, ready: "Ready", process: "Process | None" = None, timeout_s: float = 60) -> None:
+    """Polls, for a process that starts has no other way to tell. Raises AssertionError with its log.
+
+    The limit is for what hangs: a start is a second of work, which takes twenty where many others want the processor.
+    """
     deadline = time.monotonic() + timeout_s
     while not ready():
         if process is not None and process.popen.poll() is not None:

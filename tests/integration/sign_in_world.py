@@ -11,7 +11,6 @@ from aiohttp import web
 from multidict import MultiDictProxy
 
 from tests.outbound import Authority, Proxy, tcp_server
-from tests.servers import free_port
 
 SITES: Final = (
     "accounts.google.com",
@@ -116,9 +115,8 @@ async def running(world: World, authority: Authority) -> AsyncIterator[str]:
     app.router.add_route("*", "/{path:.*}", world.handle)
     runner = web.AppRunner(app)
     await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=authority.server(*SITES)).start()
-    proxy = Proxy("user", "p@ss", dict.fromkeys(SITES, port))
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=authority.server(*SITES)).start()
+    proxy = Proxy("user", "p@ss", dict.fromkeys(SITES, runner.addresses[0][1]))
     async with tcp_server(proxy.serve) as proxy_port:
         yield f"http://user:p%40ss@127.0.0.1:{proxy_port}"
         await runner.cleanup()

@@ -43,14 +43,13 @@ class Person:
             *command, stdout=PIPE, stderr=PIPE, env={**os.environ, **self.environ}, cwd=self.folder
         )
         assert process.stderr
-        async with asyncio.timeout(30):
-            told = ""
-            while not re.search(r"enter the code AB-CD|https://accounts\.google\.com/\S+\n", told):
-                line = await process.stderr.readline()
-                assert line, told
-                told += line.decode()
-            await self._consent(told)
-            printed, _ = await process.communicate()
+        told = ""
+        while not re.search(r"enter the code AB-CD|https://accounts\.google\.com/\S+\n", told):
+            line = await process.stderr.readline()
+            assert line, told
+            told += line.decode()
+        await self._consent(told)
+        printed, _ = await process.communicate()
         (credential,) = yaml.safe_load(printed)["credentials"]
         return dict(credential)
 
