@@ -35,6 +35,7 @@ class Clocks:
             await asyncio.sleep(_TICK_S)
             self._note_pause(loop.time(), slept_at)
             if self._bus.connected:
+                self._relay.cancel_again()
                 self._relay.send_acknowledgements()
                 await self._look_after(self._bus.heard_at)
             self._refuse_overdue(self._bus.heard_at)

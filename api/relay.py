@@ -111,10 +111,20 @@ class Relay:
             self._cancel(pending.rid)
 
     def _cancel(self, rid: str) -> None:
+        def check(future: asyncio.Future[Any]) -> None:
+            if not future.cancelled() and future.exception() is not None:
+                self._cancels.append(rid)
+
         try:
-            self._bus.post_script(scripts.CANCEL, args=[rid])
+            self._bus.run(scripts.CANCEL, args=[rid]).add_done_callback(check)
         except BusDown:
             self._cancels.append(rid)
+
+    def cancel_again(self) -> None:
+        """What Redis did not hear: a queued request whose client has left must not reach an upstream."""
+        cancels, self._cancels = self._cancels, []
+        for rid in cancels:
+            self._cancel(rid)
 
     # ---- frames
 
@@ -248,9 +258,7 @@ class Relay:
         self.steady_since = self._loop.time()
         if which == "commands":
             self._down_since = None
-            cancels, self._cancels = self._cancels, []
-            for rid in cancels:
-                self._cancel(rid)
+            self.cancel_again()
             for pending in self.pending.values():
                 if not pending.sent:
                     self._spawn_enqueue(pending)

@@ -5,6 +5,7 @@ here, so that nothing is shown that another attempt would repeat. Other callers 
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
 import orjson
@@ -32,6 +33,7 @@ from worker.upstream import Upstream, UpstreamBody, error_body
 from worker.websocket import Socket, open_socket
 
 MOST_EVENT_BYTES = 4 * 1024 * 1024
+_ERROR_BODY_S = 10.0
 _SPEAKS = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
 _STREAMED_TYPES = ("text/event-stream", "text/plain", "application/octet-stream", "application/stream+json", "")
 
@@ -118,7 +120,7 @@ class UpstreamAnswer:
         if body.status // 100 != 2:  # noqa: PLR2004  a class of status codes
             try:
                 self.response_headers = body.headers
-                raise self._refusal(body.status, body.headers, await error_body(body))
+                raise self._refusal(body.status, body.headers, await _error_body(body, deadline))
             finally:
                 await body.aclose()
         return body
@@ -156,7 +158,7 @@ class UpstreamAnswer:
     ) -> AsyncIterator[list[Chunk]]:
         """The mapped chunks of each read. Raises UpstreamError where the answer is cut, broken or too large."""
         if isinstance(body, UpstreamBody):
-            await self._check_type(body, request)
+            await self._check_type(body, request, deadline)
         cutter = splitter(request.framing, MOST_EVENT_BYTES)
         pieces = aiter(body)
         size = 0
@@ -179,11 +181,11 @@ class UpstreamAnswer:
         if isinstance(body, UpstreamBody):
             await _read_end(pieces)
 
-    async def _check_type(self, body: UpstreamBody, request: UpstreamRequest) -> None:
+    async def _check_type(self, body: UpstreamBody, request: UpstreamRequest, deadline: Deadline) -> None:
         """A stream that is announced as something else (an error's JSON, a sign-in page) is no answer."""
         media = body.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.framing is Framing.SSE and media not in _STREAMED_TYPES:
-            raise self._refusal(body.status, body.headers, await error_body(body))
+            raise self._refusal(body.status, body.headers, await _error_body(body, deadline))
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         try:
@@ -275,6 +277,14 @@ def _map_end(mapper: StreamMapper) -> Iterable[Chunk]:
         return mapper.finish()
     except MISSHAPEN as error:
         raise misshapen() from error
+
+
+async def _error_body(body: UpstreamBody, deadline: Deadline) -> bytes:
+    """What an error says; nothing where it does not come to its end in time: then its status alone tells."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(min(deadline.remaining_s, _ERROR_BODY_S)):
+            return await error_body(body)
+    return b""
 
 
 async def _read_end(pieces: AsyncIterator[bytes]) -> None:

@@ -122,10 +122,11 @@ class Host(Worker):
         turn = 0
         while True:
             turn += 1
-            with contextlib.suppress(BusDown, CommandRefused):
-                if turn % 2:
+            if turn % 2:
+                with contextlib.suppress(BusDown, CommandRefused):
                     await self.lease.renew()
-                    await self.publisher.send_beacons()
+                await self.publisher.send_beacons()  # also while Redis refuses to write
+            with contextlib.suppress(BusDown, CommandRefused):
                 await self.reaper.reap()
             await asyncio.sleep(0.5)
 

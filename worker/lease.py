@@ -28,16 +28,15 @@ class Lease:
         self._resyncing: asyncio.Task[None] | None = None
 
     def reconnected(self) -> None:
-        """Sends what the outage swallowed, and tells Redis what runs."""
-        unfinished, self._unfinished = self._unfinished, []
-        for args in unfinished:
-            self._send(args)
+        """Sends what was not heard, and tells Redis what runs."""
+        self._finish_again()
         self._resyncing = asyncio.create_task(self._resync())
 
     async def renew(self) -> None:
         """Once a second. Raises BusDown or CommandRefused."""
         before = len(self._jobs)
         added, known, self.queued, self.parked = await self._bus.run(scripts.BEAT, args=[self._worker, LEASE_MS])
+        self._finish_again()
         # Claims and finishes under way make the counts differ for a moment; a loss makes them differ for good.
         self._mismatches = self._mismatches + 1 if known not in (before, len(self._jobs)) else 0
         if added or self._mismatches >= 2:  # noqa: PLR2004  two beats in a row
@@ -59,6 +58,12 @@ class Lease:
         rid, epoch, attempt = triple
         wait_ms, note = ("", "") if park is None else (str(round(park.wait_s * 1000)), park.note)
         self._send([self._worker, rid, epoch, attempt, wait_ms, score, note])
+
+    def _finish_again(self) -> None:
+        """What the outage swallowed, or Redis refused for a while."""
+        unfinished, self._unfinished = self._unfinished, []
+        for args in unfinished:
+            self._send(args)
 
     def _send(self, args: list[Argument]) -> None:
         def check(future: asyncio.Future[Any]) -> None:

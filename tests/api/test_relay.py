@@ -8,6 +8,7 @@ import pytest
 from api.clocks import Clocks
 from api.pending import Pending
 from api.relay import Relay
+from shared.bus import BusDown
 from shared.catalogue import QueuePolicy
 from shared.errors import Unavailable
 from shared.frames import JobEnvelope, Kind, encode_batch, encode_frame
@@ -138,6 +139,15 @@ async def test_the_death_of_a_run_that_nobody_wants_is_no_news(stage: Stage) -> 
     assert pending.failure is None
     stage.say(pending, 0, Kind.LOST, "died")
     assert pending.failure is not None
+
+
+async def test_a_cancel_that_redis_did_not_take_is_said_again(stage: Stage) -> None:
+    pending = await stage.submit()
+    stage.relay.finish(pending, complete=False)
+    stage.bus.unanswered.pop().set_exception(BusDown("a script flush"))
+    await asyncio.sleep(0)
+    stage.relay.cancel_again()
+    assert stage.bus.called("cancel") == [[pending.rid]] * 2
 
 
 async def test_a_wait_that_is_woken_for_nothing_goes_on(stage: Stage) -> None:

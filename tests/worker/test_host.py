@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from arq.worker import func
 
+from shared.bus import CommandRefused
 from shared.frames import JobEnvelope, Kind, Triple, encode_control
 from tests.recording import RecordingBus
 from worker.host import Host
@@ -176,3 +177,15 @@ async def test_of_two_runs_of_one_job_redis_learns_the_newer_first(stage: Stage)
     for job in list(stage.host.jobs.values()):
         job.cancel("the test ends")
         await asyncio.wait([job.task] if job.task else [])
+
+
+async def test_a_finish_that_redis_refused_is_said_again_with_the_next_heartbeat(stage: Stage) -> None:
+    job = stage.begin()
+    stage.go_on.set()
+    assert job.task is not None
+    await job.task
+    refused = stage.bus.unanswered.pop()
+    refused.set_exception(CommandRefused("NOREPLICAS"))
+    await asyncio.sleep(0)
+    await stage.host.lease.renew()
+    assert len(stage.bus.called("finish")) == 2
