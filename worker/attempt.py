@@ -92,7 +92,8 @@ class Attempt:
         if isinstance(
             error, asyncio.CancelledError
         ):  # lost a race, or its client left: it may cost something all the same
-            self._log("attempt cancelled", output_tokens=usage.get("completion_tokens"))
+            log = self._named_log()
+            log.info("attempt cancelled", output_tokens=usage.get("completion_tokens"))
         if self.lease is not None:
             unsent = isinstance(error, GatewayError)  # refused before it was sent
             tokens = 0 if unsent else usage.get("total_tokens")
@@ -101,7 +102,8 @@ class Attempt:
 
     def _fail(self, error: UpstreamError) -> None:
         self._metrics.failed(self.destination.provider.name, error.fault)
-        self._log("attempt failed", fault=error.fault.value, retry_after_s=error.retry_after_s)
+        log = self._named_log()
+        log.info("attempt failed", fault=error.fault.value, retry_after_s=error.retry_after_s)
         if self.lease is None:
             return
         headers = self.answer.response_headers
@@ -114,13 +116,11 @@ class Attempt:
             lesson=learn(headers, time.time()),
         )
 
-    def _log(self, event: str, **more: Any) -> None:
-        _log.info(
-            event,
+    def _named_log(self) -> Any:
+        return _log.bind(
             request_id=self._request_id,
             attempt=self.number,
             provider=self.destination.provider.name,
             credential=self.lease.credential if self.lease else "",
             upstream_model=self.destination.model,
-            **more,
         )
