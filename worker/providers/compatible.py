@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Literal
 import orjson
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.compatible_china import CHINESE_ROWS
 from worker.providers.compatible_errors import CODES, classify, find_complaint, told, upstream_error
 from worker.providers.compatible_history import taken_back
 from worker.providers.compatible_local import LOCAL_ROWS
@@ -214,4 +215,4 @@ def _tidy_choice(choice: JsonObject, place: int, chat: ChatCall) -> None:
         message["content"] = None
 
 
-PROVIDERS: Final = tuple(CompatibleProvider(row) for row in (*ROWS, *LOCAL_ROWS))
+PROVIDERS: Final = tuple(CompatibleProvider(row) for row in (*ROWS, *CHINESE_ROWS, *LOCAL_ROWS))
