@@ -29,6 +29,7 @@ from worker.providers.contract import (
 )
 from worker.providers.dashscope_answer import CODES, NativeMapper, complain, whole_answer
 from worker.providers.dashscope_request import is_multimodal, native_body, possible_choice, thinks, within
+from worker.providers.fields import check_search
 
 _TEXT: Final = "/api/v1/services/aigc/text-generation/generation"
 _MULTIMODAL: Final = "/api/v1/services/aigc/multimodal-generation/generation"
@@ -65,7 +66,8 @@ class DashScope(Provider):
                 type_name=self.type_name,
                 title=self.title,
                 reasoning={"*": FLAG},
-                refuses={"*": "frequency_penalty logit_bias"},
+                # Models that speak take modalities and audio.
+                lacks="frequency_penalty logit_bias moderation prediction prompt_cache_options verbosity",
                 codes=CODES,
             )
         )
@@ -89,6 +91,10 @@ class DashScope(Provider):
         if streamed:
             chat = replace(chat, stream=True, body={**chat.body, "stream": True})
         body = self._compatible.body(chat)
+        search = body.pop("web_search_options", None)
+        if search is not None:
+            check_search(search, upstream=self.title, drop=chat.settings.drop_params)
+            body.setdefault("enable_search", True)
         if body.get("tools"):
             body.setdefault("parallel_tool_calls", True)  # off by default here, on at OpenAI
             body["tool_choice"] = possible_choice(body, self.title, drop=chat.settings.drop_params) or "auto"
