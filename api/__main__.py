@@ -14,6 +14,7 @@ from api.settings import ApiSettings
 from api.state import FrontState
 from shared.collection import collect_rarely
 from shared.metrics_server import FRONT_PORT, MetricsError, start_metrics_server
+from shared.pipe import RedisUrlError
 from shared.telemetry import LogLevelError, configure_logging
 
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         configure_logging(options.log_level, service="api")
         uvloop.run(_serve(settings))
-    except (ListenError, LogLevelError, MetricsError) as error:
+    except (ListenError, LogLevelError, MetricsError, RedisUrlError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

@@ -11,13 +11,14 @@ from api.pending import broken
 from api.relay import Relay
 from shared import scripts
 from shared.bus import Bus, BusDown, CommandRefused
-from shared.errors import Unavailable
+from shared.errors import GatewayError, Unavailable
 
 _TICK_S = 0.5
 _DOUBT_S = 1.5
 _UNKNOWN_S = 2.5
 _SILENCE_S = 5.0
 _STOOD_STILL_S = 0.5  # this process itself: what it did not hear meanwhile is on its way
+_LONGEST_OUTAGE_S = 120.0
 _OVERDUE_MS = 1000
 _UNKNOWN = 0  # STATUS: neither queued nor running
 
@@ -26,6 +27,7 @@ class Clocks:
     def __init__(self, bus: Bus, relay: Relay) -> None:
         self._bus = bus
         self._relay = relay
+        self._down_since: float | None = None  # the loop's clock, s
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -39,6 +41,7 @@ class Clocks:
                 self._relay.send_acknowledgements()
                 await self._look_after(self._bus.heard_at)
             self._refuse_overdue(self._bus.heard_at)
+            self._give_up_in_outage(loop.time())
 
     def _note_pause(self, now: float, slept_at: float) -> None:
         if now - slept_at > _TICK_S + _STOOD_STILL_S:
@@ -69,6 +72,18 @@ class Clocks:
     def _silence_s(self, heard_at: float, now: float) -> float:
         return now - max(heard_at, self._relay.steady_since)
 
+    def _give_up_in_outage(self, now: float) -> None:
+        """Short outages are survived; nobody waits for ever for a Redis that does not come back."""
+        if self._bus.connected:
+            self._down_since = None
+            return
+        self._down_since = now if self._down_since is None else self._down_since
+        if now - self._down_since < _LONGEST_OUTAGE_S:
+            return
+        for pending in self._relay.pending.values():
+            if not pending.ended:
+                pending.fail(_away(shown=pending.inbox.shown))
+
     def _refuse_overdue(self, now: float) -> None:
         """What nobody took in time is refused here, for there may be no worker to do it, or no Redis."""
         now_ms = time.time_ns() // 1_000_000
@@ -84,3 +99,10 @@ class Clocks:
 
 def _overdue(who: str, done: str) -> Unavailable:
     return Unavailable(f"{who} took the request in time. {done}: send it again.", code="queue_timeout", retry_after_s=5)
+
+
+def _away(*, shown: bool) -> GatewayError:
+    if shown:
+        return broken("The gateway's queue is away.")
+    message = "The gateway's queue is away. An upstream may have processed the request: try again later."
+    return Unavailable(message, code="queue_unavailable", retry_after_s=10)

@@ -23,6 +23,7 @@ class Protocol(HttpToolsProtocol):
     _head_bytes: int | None = None  # of the head that is coming in; None between heads
     _head_timer: TimerHandle | None = None
     _stall_timer: TimerHandle | None = None
+    _shared = False  # what was read last is of an earlier request as well
     _refused = False
     _told = False  # the parser reads a head that we wrote
 
@@ -30,10 +31,11 @@ class Protocol(HttpToolsProtocol):
         if self._refused:
             return
         self._unset_keepalive_if_required()
+        self._shared = False
         self._feed(data)
         # A head that came whole has ended by now.
         if self._head_bytes is not None:
-            self._watch_head(len(data))
+            self._watch_head(0 if self._shared else len(data))
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -77,6 +79,10 @@ class Protocol(HttpToolsProtocol):
         if not self._told:
             self._head_bytes = 0
             super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._shared = True
+        super().on_message_complete()
 
     def on_url(self, url: bytes) -> None:
         if not self._told:

@@ -15,7 +15,7 @@ from api.acknowledgements import Acknowledgements
 from api.inbox import Verdict
 from api.pending import Pending, broken
 from shared import scripts
-from shared.bus import Argument, Bus, BusDown, CommandRefused
+from shared.bus import Argument, Bus, BusDown, CommandRefused, NotRun
 from shared.catalogue import QueuePolicy
 from shared.errors import BadUpstream, GatewayError, Unavailable
 from shared.frames import JobEnvelope, Kind, decode_batch, encode_control
@@ -80,7 +80,8 @@ class Relay:
 
     async def _enqueue(self, pending: Pending) -> None:
         """Enqueues in the newest epoch. Raises BusDown, or Unavailable when the queue refuses the request."""
-        assert pending.envelope is not None
+        if pending.number not in self.pending or pending.envelope is None:
+            return  # it has ended before this was due
         epoch = pending.inbox.newest_epoch
         args: list[Argument] = [
             pending.rid,
@@ -93,8 +94,11 @@ class Relay:
         pending.sent = True
         try:
             answer = await reply
+        except NotRun:
+            pending.sent = False  # the next connection takes it
+            raise
         except CommandRefused as error:
-            raise Unavailable("The queue's memory is full. Try again.", code="queue_full", retry_after_s=2) from error
+            raise _refusal(error) from error
         if answer < 0:
             raise Unavailable("The queue is full. Try again shortly.", code="queue_full", retry_after_s=1)
         if answer == 1 and not pending.inbox.begin_epoch(epoch):
@@ -256,7 +260,7 @@ class Relay:
 
     def _on_up(self, which: str) -> None:
         self.steady_since = self._loop.time()
-        if which == "commands":
+        if which != "subscriber":
             self._down_since = None
             self.cancel_again()
             for pending in self.pending.values():
@@ -267,6 +271,12 @@ class Relay:
             if pending.inbox.worker:
                 pending.asked_at = 0.0
                 self._ask_replay(pending)
+
+
+def _refusal(error: CommandRefused) -> Unavailable:
+    if str(error).startswith("OOM"):
+        return Unavailable("The queue's memory is full. Try again.", code="queue_full", retry_after_s=2)
+    return Unavailable("The queue takes no requests now. Try again.", code="queue_unavailable", retry_after_s=2)
 
 
 def _size(envelope: JobEnvelope) -> int:

@@ -14,6 +14,7 @@ from shared.errors import GatewayError
 from shared.frames import Kind
 
 DONE = b"data: [DONE]\n\n"
+_EVENT_END = b"\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 Header = tuple[bytes, bytes]
 _STREAM_HEADERS: list[Header] = [
@@ -35,6 +36,7 @@ class Reply:
         self.first_content_at: float | None = None  # time.perf_counter()
         self._send = send
         self._headers: list[Header] = []
+        self._within_event = False  # of a large event, a part was sent
         self._policy = policy
 
     async def stream(self, pending: Pending) -> bool:
@@ -50,7 +52,8 @@ class Reply:
             if pending.left:
                 return False
             if not deliveries:
-                await self._send_events([KEEP_ALIVE])
+                if not self._within_event:
+                    await self._send_events([KEEP_ALIVE])
             elif await self._pass_on(deliveries):
                 return True
 
@@ -80,6 +83,7 @@ class Reply:
         if not self.status:
             await self._start(200, _STREAM_HEADERS)
         body = events[0] if len(events) == 1 else b"".join(events)
+        self._within_event = not body.endswith(_EVENT_END)
         await self._send({"type": "http.response.body", "body": body, "more_body": not last})
 
     async def whole(self, pending: Pending) -> bool:
@@ -122,7 +126,8 @@ class Reply:
             error.type = self.own_fault_type
         body = orjson.dumps(error.body())
         if self.status or events:
-            await self._send_events([*events, b"data: %b\n\n" % body], last=True)
+            within = self._within_event if not events else not events[-1].endswith(_EVENT_END)
+            await self._send_events([*events, *([_EVENT_END] if within else []), b"data: %b\n\n" % body], last=True)
             return
         self._headers += [(name.encode(), value.encode()) for name, value in error_headers(error).items()]
         await self._send_json(error.status, body)

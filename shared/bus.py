@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from shared.pipe import Argument, BusDown, CommandRefused, Link, Pipe
+from shared.pipe import Argument, BusDown, CommandRefused, Link, NotRun, Pipe
 
-__all__ = ["Argument", "Bus", "BusDown", "CommandRefused", "Script"]
+__all__ = ["Argument", "Bus", "BusDown", "CommandRefused", "NotRun", "Script"]
 
 
 class Script:
@@ -22,7 +22,8 @@ class Bus:
     """A process' way to Redis.
 
     `up` is set while commands can be sent. `on_up` is called after each (re)connection with "commands" or
-    "subscriber". Replies are raw: bytes, int, list, None.
+    "subscriber", and with "room" when a connection that was clogged takes commands again. Replies are
+    raw: bytes, int, list, None.
     """
 
     def __init__(self, url: str, scripts: Sequence[Script] = ()) -> None:
@@ -103,8 +104,12 @@ class Bus:
         pipe.lost.add_done_callback(self._commands_lost)
         self._pipe = pipe
         self.up.set()
+        pipe.on_room = lambda: self._tell_up("room")
+        self._tell_up("commands")
+
+    def _tell_up(self, which: str) -> None:
         for callback in self.on_up:
-            callback("commands")
+            callback(which)
 
     def _commands_lost(self, _: object) -> None:
         self.up.clear()
@@ -117,8 +122,7 @@ class Bus:
         await self._all_subscribed
         pipe.lost.add_done_callback(lambda _: self.subscribed.clear())
         self.subscribed.set()
-        for callback in self.on_up:
-            callback("subscriber")
+        self._tell_up("subscriber")
 
     def _pushed(self, reply: Any) -> None:
         if not isinstance(reply, list):

@@ -15,12 +15,13 @@ import msgpack
 PROTOCOL_VERSION = 1
 MOST_PUBLISH_BYTES = 256 * 1024
 """Past Redis' pub/sub output limit a front is cut off, so nothing larger leaves in one PUBLISH."""
-RESULT_PART_BYTES = 64 * 1024
+PART_BYTES = 64 * 1024
+"""An answer that comes as one piece leaves in frames of this size."""
 
 
 class Kind(IntEnum):
     START = 0  # {provider, attempts, queue_ms}: who answers
-    CHUNK = 1  # ready SSE bytes, cut on event boundaries
+    CHUNK = 1  # ready SSE bytes: whole events, or a part of one that is larger than PART_BYTES
     RESULT = 2  # a part of a whole answer's JSON
     END = 3  # {done, usage, ...}: nothing follows
     ERROR = 4  # GatewayError.to_data(): nothing follows

@@ -9,7 +9,7 @@ import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import hiredis
 import redis.asyncio as redis
@@ -22,6 +22,10 @@ Argument = str | bytes | int | float
 _CONNECT_TIMEOUT_S: Final = 2.0
 _PING_EVERY_S: Final = 1.0
 _SILENCE_S: Final = 5.0
+_URL_SHAPES: Final = (
+    "The URL of Redis cannot be read. It is like redis://:password@host:6379/0, rediss://..., unix:///path/to/socket "
+    "or redis+sentinel://host:26379,host:26379/mymaster, with special characters of the password percent-encoded."
+)
 _SHORTEST_BACKOFF_S: Final = 0.02
 _LONGEST_BACKOFF_S: Final = 0.3
 _SETTLED_S: Final = 1.0
@@ -34,6 +38,14 @@ _UNUSABLE: Final = ("READONLY", "LOADING", "MASTERDOWN", "NOSCRIPT")
 
 class BusDown(ConnectionError):
     """Redis cannot be reached now, or the connection broke before the reply: the command may or may not have run."""
+
+
+class RedisUrlError(ValueError):
+    """A URL of another shape than Redis' ones; its text does not quote it, for it may hold a password."""
+
+
+class NotRun(BusDown):
+    """A server that will not serve us has said so: the command has certainly not run."""
 
 
 class CommandRefused(Exception):
@@ -51,6 +63,8 @@ class Pipe(asyncio.Protocol):
         self._on_push = on_push
         self._transport: asyncio.Transport | None = None
         self.clogged = False
+        self.on_room: Callable[[], None] | None = None
+        """Called when it can be written to again."""
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self.heard_at = self._loop.time()
 
@@ -81,7 +95,7 @@ class Pipe(asyncio.Protocol):
                 self.abort()
             if future is not None and not future.done():
                 unusable = text.startswith(_UNUSABLE)
-                future.set_exception(BusDown(text) if unusable else CommandRefused(text))
+                future.set_exception(NotRun(text) if unusable else CommandRefused(text))
         elif future is not None and not future.done():
             future.set_result(reply)
 
@@ -99,6 +113,8 @@ class Pipe(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.clogged = False
+        if self.on_room is not None:
+            self.on_room()
 
     def send(self, args: tuple[Argument, ...], future: asyncio.Future[Any] | None) -> None:
         """Queues one command; it leaves with all others of this turn of the loop. Raises BusDown."""
@@ -205,12 +221,15 @@ def connector(url: str) -> Callable[[], Awaitable[Any]]:
     """A function that opens one connection to `url`: redis://, rediss://, unix:// or
     redis+sentinel://[user:password@]host:port[,host:port...]/master[/db][?sentinel_password=...&ssl=true].
 
-    Raises ValueError for a URL of another shape, naming the shapes but not the URL, which may hold a password.
+    Raises RedisUrlError.
     """
-    if url.startswith("redis+sentinel://"):
-        pool = _sentinel_pool(url)
-    else:
-        pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S)
+    try:
+        if url.startswith("redis+sentinel://"):
+            pool = _sentinel_pool(url)
+        else:
+            pool = redis.ConnectionPool.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT_S)
+    except ValueError as error:
+        raise error if isinstance(error, RedisUrlError) else RedisUrlError(_URL_SHAPES) from None
 
     async def connect() -> Any:
         connection: Any = pool.connection_class(**pool.connection_kwargs)
@@ -226,12 +245,14 @@ def _sentinel_pool(url: str) -> redis.ConnectionPool:
     master, _, database = parts.path.strip("/").partition("/")
     options = dict(parse_qsl(parts.query))
     if not master:
-        raise ValueError("redis+sentinel:// needs the master's name: redis+sentinel://host:26379,host:26379/mymaster")
+        raise RedisUrlError(
+            "redis+sentinel:// needs the master's name: redis+sentinel://host:26379,host:26379/mymaster"
+        )
     sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis-py types it in part
         [(host.rpartition(":")[0] or host, int(host.rpartition(":")[2]) if ":" in host else 26379) for host in hosts],
         sentinel_kwargs={"password": options.get("sentinel_password"), "socket_timeout": 0.5},
-        username=parts.username,
-        password=parts.password,
+        username=parts.username and unquote(parts.username),
+        password=parts.password and unquote(parts.password),
         db=int(database or 0),
         ssl=options.get("ssl") == "true",
     )

@@ -15,6 +15,7 @@ from arq.worker import func
 from shared.bus import Bus
 from shared.collection import collect_rarely
 from shared.metrics_server import WORKER_PORT, MetricsError, new_registry, start_metrics_server
+from shared.pipe import RedisUrlError
 from shared.telemetry import LogLevelError, configure_logging
 from worker.chat import run_chat
 from worker.config.loading import Loaded, find_config, load
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         uvloop.run(_run(options.source, loaded, secrets))
-    except (ConfigError, SecretsError, MetricsError) as error:
+    except (ConfigError, SecretsError, MetricsError, RedisUrlError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

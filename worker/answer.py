@@ -5,7 +5,6 @@ here, so that nothing is shown that another attempt would repeat. Other callers 
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 
 import orjson
@@ -33,7 +32,6 @@ from worker.upstream import Upstream, UpstreamBody, error_body
 from worker.websocket import Socket, open_socket
 
 MOST_EVENT_BYTES = 4 * 1024 * 1024
-_ERROR_BODY_S = 10.0
 _SPEAKS = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
 _STREAMED_TYPES = ("text/event-stream", "text/plain", "application/octet-stream", "application/stream+json", "")
 
@@ -91,9 +89,12 @@ class UpstreamAnswer:
             self.response_headers = body.headers
             plain = isinstance(body, UpstreamBody) and not request.streamed
             source = self._plain(body, deadline) if plain else self._streamed(body, request, deadline)
-            async for piece in source:
-                shown = True
-                yield piece
+            try:
+                async for piece in source:
+                    shown = True
+                    yield piece
+            except MISSHAPEN as error:
+                raise misshapen() from error
         except UpstreamError as error:
             error.shown = shown
             mask(error, self._credential.values.values())
@@ -102,9 +103,11 @@ class UpstreamAnswer:
             if self.usage is None and self.shown_bytes:  # broken off: what came until then counts all the same
                 self.usage = self._estimate.usage(quick=True)
             deadline.close()
-            if body is not None:
-                await body.aclose()
-            conversation.end()
+            try:
+                if body is not None:
+                    await body.aclose()
+            finally:
+                conversation.end()
 
     # ---- reading
 
@@ -120,7 +123,7 @@ class UpstreamAnswer:
         if body.status // 100 != 2:  # noqa: PLR2004  a class of status codes
             try:
                 self.response_headers = body.headers
-                raise self._refusal(body.status, body.headers, await _error_body(body, deadline))
+                raise self._refusal(body.status, body.headers, await error_body(body, deadline.remaining_s))
             finally:
                 await body.aclose()
         return body
@@ -185,7 +188,7 @@ class UpstreamAnswer:
         """A stream that is announced as something else (an error's JSON, a sign-in page) is no answer."""
         media = body.headers.get("content-type", "").partition(";")[0].strip().lower()
         if request.framing is Framing.SSE and media not in _STREAMED_TYPES:
-            raise self._refusal(body.status, body.headers, await _error_body(body, deadline))
+            raise self._refusal(body.status, body.headers, await error_body(body, deadline.remaining_s))
 
     def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         try:
@@ -277,14 +280,6 @@ def _map_end(mapper: StreamMapper) -> Iterable[Chunk]:
         return mapper.finish()
     except MISSHAPEN as error:
         raise misshapen() from error
-
-
-async def _error_body(body: UpstreamBody, deadline: Deadline) -> bytes:
-    """What an error says; nothing where it does not come to its end in time: then its status alone tells."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(min(deadline.remaining_s, _ERROR_BODY_S)):
-            return await error_body(body)
-    return b""
 
 
 async def _read_end(pieces: AsyncIterator[bytes]) -> None:

@@ -212,10 +212,11 @@ class _Chat:
         provider = attempt.destination.provider.name
         try:
             out.start(provider=provider, attempts=sender.history.attempts, queue_ms=sender.queue_ms)
+            send = out.stream if self._job.envelope.stream else out.result
             if piece is not None:
-                await self._show(piece)
+                await send(piece)
             async for more in attempt.rest():
-                await self._show(more)
+                await send(more)
         except BaseException as error:
             await attempt.end(error)
             if isinstance(error, UpstreamError):
@@ -224,15 +225,6 @@ class _Chat:
         answer = attempt.answer
         out.end(done=answer.done, usage=answer.usage)
         await attempt.end()
-
-    async def _show(self, piece: bytes) -> None:
-        out = self._job.out
-        if not self._job.envelope.stream:
-            await out.result(piece)
-            return
-        out.emit(piece)
-        if out.full:
-            await out.drain()
 
 
 class _Fault(Exception):

@@ -33,6 +33,9 @@ class TextLength:
         self._characters = 0
 
     def add(self, text: str) -> None:
+        """Raises TypeError for what an upstream has put in the place of a text."""
+        if not isinstance(text, str):
+            raise TypeError(type(text))
         self._characters += len(text)
         if self._kept_characters < MOST_CHARACTERS:
             text = text[: MOST_CHARACTERS - self._kept_characters]

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from shared.frames import JobEnvelope, Triple
-from worker.publisher import Outlet
+from worker.outlet import Outlet
 
 
 @dataclass(slots=True, eq=False)

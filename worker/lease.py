@@ -46,7 +46,7 @@ class Lease:
         async with self.steady:
             self._mismatches = 0
             jobs = sorted(self._jobs.values(), key=_run, reverse=True)  # of two runs of one job the newer is the one
-            args: list[Argument] = [self._worker]
+            args: list[Argument] = [self._worker, LEASE_MS]
             for job in jobs:
                 args += (*job.triple, "s" if job.out.shown else "q")
             with contextlib.suppress(BusDown, CommandRefused):
@@ -78,6 +78,7 @@ class Lease:
     async def resign(self) -> None:
         """The worker ends; nobody needs to find out that it died."""
         with contextlib.suppress(BusDown, CommandRefused):
+            await self._bus.run(scripts.RESYNC, args=[self._worker, LEASE_MS])  # what was claimed and not begun
             await self._bus.command("ZREM", PREFIX + "workers", self._worker)
 
 

@@ -19,6 +19,7 @@ from httpx_aiohttp import AiohttpTransport
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import USER_AGENT, UpstreamRequest, UpstreamResponse
 
+_ERROR_BODY_S = 10.0
 _MOST_ERROR_BYTES = 256 * 1024
 _url = lru_cache(maxsize=256)(httpx.URL)  # taking one to pieces costs as much as the rest of a request
 _KEPT_ALIVE_S = 30.0
@@ -144,11 +145,12 @@ def _missing(request: UpstreamRequest) -> list[tuple[str, str]]:
     return [(name, value) for name, value in _OURS if name not in given]
 
 
-async def error_body(body: UpstreamBody) -> bytes:
-    """What an error answer says: at most 256 KiB, and nothing where it breaks off."""
+async def error_body(body: UpstreamBody, within_s: float) -> bytes:
+    """What an error answer says: at most 256 KiB, and nothing where it breaks off or stalls. Its status tells then."""
     try:
-        return await body.read(_MOST_ERROR_BYTES)
-    except UpstreamError:
+        async with asyncio.timeout(min(within_s, _ERROR_BODY_S)):
+            return await body.read(_MOST_ERROR_BYTES)
+    except (UpstreamError, TimeoutError):
         return b""
 
 

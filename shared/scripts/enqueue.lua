@@ -10,6 +10,6 @@ end
 forget_payload(rid)
 call('HSET', JOBS, rid, payload); call('INCRBY', BYTES, #payload)
 call('HSETNX', FRONTS, front_of(rid), 0)
-call('ZADD', QUEUE, now, rid)
+call('ZADD', QUEUE, string.format('%d.%03d', now, clock[2] % 1000), rid)  -- in order also within a millisecond
 wake()
 return 1

@@ -9,6 +9,9 @@ last, calm = tonumber(last), tonumber(calm)
 local disturbed = not last or last > now or now - last > 2500 or run ~= ARGV[2]
 if not disturbed and now - last < 400 then return {} end
 if disturbed then calm = now + 3000 end
+if last and last > now then  -- the clock was set back: what was due soon is not to wait as long
+  for _, rid in ipairs(call('ZRANGEBYSCORE', DUE, now, '+inf')) do call('ZADD', DUE, now, rid) end
+end
 call('SET', REAPED, string.format('%d %s %d', now, ARGV[2], calm))
 
 local function tell_lost(rid, epoch, attempt, reason)

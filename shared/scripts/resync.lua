@@ -1,6 +1,6 @@
 -- Makes Redis' account of what a worker runs equal to the worker's own, after Redis lost data, declared the worker dead
 -- or answered a claim that the worker never heard of.
--- ARGV worker, {rid, epoch, attempt, state}... -> indexes (from 0) of the jobs that are no longer this worker's
+-- ARGV worker, lease ms, {rid, epoch, attempt, state}... -> indexes (from 0) of the jobs that are no longer this worker's
 pass_memory_limit()
 local worker, lost, own = ARGV[1], {}, {}
 
@@ -11,7 +11,8 @@ local function is_still_its(rid, epoch, attempt)
   return payload and string.match(payload, '^%d+') == epoch and tries <= tonumber(attempt)
 end
 
-for i = 2, #ARGV, 4 do
+call('ZADD', WORKERS, 'NX', now + ARGV[2], worker)  -- whoever owns jobs must be found when it dies
+for i = 3, #ARGV, 4 do
   local rid, epoch, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local owner, mine = call('HGET', OWNER, rid), worker .. '|' .. epoch .. '|' .. attempt
   if owner == mine or (not owner and (not is_queued(rid) or is_still_its(rid, epoch, attempt))) then
@@ -22,7 +23,7 @@ for i = 2, #ARGV, 4 do
     if tonumber(call('HGET', TRIES, rid) or '0') < tonumber(attempt) then call('HSET', TRIES, rid, attempt) end
     call('HSETNX', FRONTS, front_of(rid), 0)
   else
-    lost[#lost + 1] = (i - 2) / 4
+    lost[#lost + 1] = (i - 3) / 4
   end
 end
 for _, rid in ipairs(call('HKEYS', INF .. worker)) do

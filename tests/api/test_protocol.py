@@ -54,6 +54,17 @@ async def exchange(raw: bytes, protocol: type[Protocol] = Protocol) -> bytes:
         return await reader.read()
 
 
+async def test_a_head_that_follows_a_large_body_is_not_counted_with_it() -> None:
+    """Both came in one read, and its end comes later."""
+    size = 3 * Protocol.most_head_bytes
+    first = HEAD + b"Content-Length: %d\r\n\r\n" % size + b"x" * size
+    async with asyncio.timeout(10), connect() as (reader, writer):
+        writer.write(first + b"POST / HT")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200 ")
+        writer.write(b"TP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b"HTTP/1.1 200 " in await reader.read()
+
+
 async def test_a_head_that_stops_half_way_is_408() -> None:
     answer = await exchange(HEAD + b"X-Half: ", Hasty)
     assert answer.startswith(b"HTTP/1.1 408 ")

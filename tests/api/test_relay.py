@@ -8,7 +8,7 @@ import pytest
 from api.clocks import Clocks
 from api.pending import Pending
 from api.relay import Relay
-from shared.bus import BusDown
+from shared.bus import BusDown, CommandRefused, NotRun
 from shared.catalogue import QueuePolicy
 from shared.errors import Unavailable
 from shared.frames import JobEnvelope, Kind, encode_batch, encode_frame
@@ -150,6 +150,49 @@ async def test_a_cancel_that_redis_did_not_take_is_said_again(stage: Stage) -> N
     assert stage.bus.called("cancel") == [[pending.rid]] * 2
 
 
+async def test_what_redis_certainly_did_not_run_goes_out_again_at_once(stage: Stage) -> None:
+    """After a script flush or at a replica: the connection is made anew, and nobody waits for a clock."""
+    stage.bus.replies = {}
+    asking = asyncio.ensure_future(stage.submit())
+    await asyncio.sleep(0)
+    stage.bus.unanswered.pop().set_exception(NotRun("NOSCRIPT"))
+    await asking
+    stage.bus.mend()
+    await asyncio.sleep(0)
+    assert len(stage.bus.called("enqueue")) == 2
+
+
+async def test_what_a_clogged_connection_did_not_take_goes_out_when_there_is_room(stage: Stage) -> None:
+    stage.bus.lose()
+    pending = await stage.submit()
+    left = await stage.submit()
+    stage.relay.finish(left, complete=False)
+    stage.bus.up.set()
+    stage.bus._tell_up("room")
+    await asyncio.sleep(0)
+    assert [rid for rid, *_ in stage.bus.called("enqueue")] == [pending.rid]
+    assert stage.bus.called("cancel") == [[left.rid]]
+
+
+async def test_who_has_left_is_not_enqueued_anew(stage: Stage) -> None:
+    pending = await stage.submit()
+    stage.relay.enqueue_anew(pending)
+    stage.relay.finish(pending, complete=False)
+    await asyncio.sleep(0)
+    assert len(stage.bus.called("enqueue")) == 1
+
+
+@pytest.mark.parametrize(("says", "code"), [("OOM command", "queue_full"), ("NOREPLICAS", "queue_unavailable")])
+async def test_what_redis_refuses_is_told_by_its_cause(stage: Stage, says: str, code: str) -> None:
+    stage.bus.replies = {}
+    asking = asyncio.ensure_future(stage.submit())
+    await asyncio.sleep(0)
+    stage.bus.unanswered.pop().set_exception(CommandRefused(says))
+    with pytest.raises(Unavailable) as caught:
+        await asking
+    assert caught.value.code == code
+
+
 async def test_a_wait_that_is_woken_for_nothing_goes_on(stage: Stage) -> None:
     """What woke it was of a run that was replaced: the time for which a client may wait has not passed."""
     pending = await stage.submit()
@@ -195,6 +238,29 @@ class TestOutage:
         stage.relay._refuse_in_outage()
         assert stage.relay._down_since is not None
         assert stage.relay._down_since >= now
+
+    async def test_what_runs_is_given_up_when_it_does_not_end(self, stage: Stage) -> None:
+        begun, waits = await stage.submit(), await stage.submit()
+        stage.say(begun, 0, Kind.CHUNK)
+        stage.bus.lose()
+        stage.clocks._give_up_in_outage(1000)
+        stage.clocks._give_up_in_outage(1119)
+        assert (begun.failure, waits.failure) == (None, None)
+        stage.clocks._give_up_in_outage(1121)
+        assert begun.failure is not None
+        assert begun.failure.code == "stream_broken"
+        assert waits.failure is not None
+        assert waits.failure.code == "queue_unavailable"
+
+    async def test_two_short_ones_are_no_long_one(self, stage: Stage) -> None:
+        pending = await stage.submit()
+        stage.bus.lose()
+        stage.clocks._give_up_in_outage(1000)
+        stage.bus.mend()
+        stage.clocks._give_up_in_outage(1060)
+        stage.bus.lose()
+        stage.clocks._give_up_in_outage(1121)
+        assert pending.failure is None
 
 
 class TestOverdue:

@@ -31,7 +31,7 @@ class Result:
     longest_gap_s: float = 0.0
 
     def exact(self, tokens: int) -> bool:
-        return not self.wrong and self.error is None and self.finished and self.tokens == tokens
+        return not self.wrong and self.error is None and self.finished and self.done and self.tokens == tokens
 
     @property
     def honest_error(self) -> bool:

@@ -51,12 +51,20 @@ class Arena:
 
     def busy_worker(self) -> Process:
         """The worker that runs most jobs by Redis' account."""
+        running = self._running()
+        busiest = max(running, key=running.__getitem__)
+        return next(worker for worker in self.system.workers if busiest in worker.log())
+
+    def most_running(self) -> int:
+        """How many jobs that one runs."""
+        return max(self._running().values())
+
+    def _running(self) -> dict[str, int]:
         client = redis.Redis.from_url(self.redis.url)
         names: Any = client.zrange("{ps}:workers", 0, -1)
-        running: Any = {name: client.hlen(f"{{ps}}:inf:{name.decode()}") for name in names}
+        running: Any = {name.decode(): client.hlen(f"{{ps}}:inf:{name.decode()}") for name in names}
         client.close()
-        busiest = max(running, key=running.__getitem__).decode()
-        return next(worker for worker in self.system.workers if busiest in worker.log())
+        return dict(running)
 
     def queued(self) -> int:
         """Jobs that wait in Redis."""

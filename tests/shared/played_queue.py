@@ -57,7 +57,7 @@ class Queue:
         self.run(scripts.SHOWN, worker, rid, f"{epoch}:{attempt}")
 
     def resync(self, worker: str, *runs: tuple[str, int, int, str]) -> list[int]:
-        lost: list[int] = self.run(scripts.RESYNC, worker, *(part for run in runs for part in run))
+        lost: list[int] = self.run(scripts.RESYNC, worker, LEASE_MS, *(part for run in runs for part in run))
         return lost
 
     def reap(self, *, calm: bool = True) -> list[int]:

@@ -65,6 +65,16 @@ class TestReap:
         seconds, _ = queue.client.time()
         assert queue.client.zscore(PREFIX + "workers", "w1") < (seconds + 10) * 1000
 
+    def test_a_clock_that_was_set_back_keeps_nobody_waiting(self, queue: Queue) -> None:
+        queue.enqueue("f.1")
+        queue.claim()
+        queue.finish("f.1", 1, wait=200)
+        seconds, _ = queue.client.time()
+        queue.client.zadd(PREFIX + "due", {"f.1": (seconds + 3600) * 1000})
+        queue.client.set(PREFIX + "reaped", f"{(seconds + 3600) * 1000} run 0")
+        queue.reap(calm=False)
+        assert queue.claim() == [("f.1", 2)]
+
     def test_jobs_of_a_dead_front_are_removed_after_five_looks(self, queue: Queue) -> None:
         queue.enqueue("deaf.1")
         queue.enqueue("f.1")
@@ -85,6 +95,13 @@ class TestResync:
         assert queue.client.hget(PREFIX + "owner", "f.1") == b"w1|2|7"
         assert queue.client.hget(PREFIX + "inf:w1", "f.1") == b"2:7:s"
         assert queue.finish("f.1", 7, epoch=2) == 1
+        assert queue.leftovers() == set()
+
+    def test_who_registers_is_found_when_it_dies(self, queue: Queue) -> None:
+        """Before its next heartbeat: what it owned is not to run for ever by Redis' account."""
+        queue.resync("gone", ("f.1", 0, 1, "q"))
+        queue.client.zadd(PREFIX + "workers", {"gone": 1})
+        assert queue.reap()[0] == 1
         assert queue.leftovers() == set()
 
     def test_what_another_has_is_lost(self, queue: Queue) -> None:

@@ -173,7 +173,7 @@ async def test_of_two_runs_of_one_job_redis_learns_the_newer_first(stage: Stage)
     stage.host._begin("f.1", envelope.encode(1), 1, "7", "")
     stage.bus.mend()
     await asyncio.sleep(0)
-    assert stage.bus.called("resync") == [[stage.host.worker, "f.1", 1, 1, "q", "f.1", 0, 1, "q"]]
+    assert stage.bus.called("resync") == [[stage.host.worker, 6000, "f.1", 1, 1, "q", "f.1", 0, 1, "q"]]
     for job in list(stage.host.jobs.values()):
         job.cancel("the test ends")
         await asyncio.wait([job.task] if job.task else [])

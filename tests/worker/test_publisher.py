@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.frames import MOST_PUBLISH_BYTES, RESULT_PART_BYTES, Kind, Triple
+from shared.frames import MOST_PUBLISH_BYTES, PART_BYTES, Kind, Triple
 from tests.recording import RecordingBus
-from worker.publisher import OUTLET_CAP_BYTES, WORKER_CAP_BYTES, Outlet, Publisher
+from worker.outlet import OUTLET_CAP_BYTES, WORKER_CAP_BYTES, Outlet
+from worker.publisher import Publisher
 
 RUN: Triple = ("f.1", 0, 1)
 OTHER: Triple = ("f.2", 0, 1)
@@ -86,7 +87,7 @@ def test_one_turn_leaves_in_as_few_messages_as_the_limit_allows(written: list[tu
     run_on_a_loop(play)
 
 
-@given(st.binary(max_size=5 * RESULT_PART_BYTES))
+@given(st.binary(max_size=5 * PART_BYTES))
 def test_a_whole_answer_leaves_in_parts(body: bytes) -> None:
     async def play() -> None:
         press = Press()
@@ -94,7 +95,27 @@ def test_a_whole_answer_leaves_in_parts(body: bytes) -> None:
         press.publisher._flush()
         parts = [payload for *_, kind, payload in press.bus.frames() if kind == Kind.RESULT]
         assert b"".join(parts) == body
-        assert all(0 < len(part) <= RESULT_PART_BYTES for part in parts)
+        assert all(0 < len(part) <= PART_BYTES for part in parts)
+
+    asyncio.run(play())
+
+
+@given(st.lists(st.binary(max_size=2 * PART_BYTES), min_size=1, max_size=5))
+def test_a_large_piece_leaves_in_parts_that_end_with_an_event_where_they_can(contents: list[bytes]) -> None:
+    async def play() -> None:
+        press = Press()
+        piece = b"".join(b"data: %b\n\n" % content.hex().encode() for content in contents)
+        outlet = press.publisher.open(RUN)
+        streaming = asyncio.ensure_future(outlet.stream(piece))
+        while not streaming.done():
+            await asyncio.sleep(0)
+            assert outlet.size <= OUTLET_CAP_BYTES + PART_BYTES + 100
+            press.publisher.on_acknowledge([(*RUN, outlet.next_sequence)])
+        press.publisher._flush()
+        parts = [payload for *_, payload in press.bus.frames()]
+        assert b"".join(parts) == piece
+        assert all(0 < len(part) <= PART_BYTES for part in parts) or len(piece) <= PART_BYTES
+        assert all(part.endswith(b"\n\n") or b"\n\n" not in part for part in parts)
 
     asyncio.run(play())
 
@@ -107,7 +128,7 @@ async def test_a_large_answer_leaves_as_fast_as_it_is_taken(press: Press) -> Non
         await asyncio.sleep(0)
         most = max(most, outlet.size)
         press.publisher.on_acknowledge([(*RUN, outlet.next_sequence)])
-    assert 0 < most <= OUTLET_CAP_BYTES + RESULT_PART_BYTES + 100
+    assert 0 < most <= OUTLET_CAP_BYTES + PART_BYTES + 100
 
 
 async def test_content_is_marked_as_shown_before_it_leaves(press: Press) -> None:

@@ -6,12 +6,15 @@ from typing import Any, Final
 
 import orjson
 
+from shared.errors import InvalidRequest
 from worker.faults import Fault, UpstreamError
 from worker.providers.chunks import ChunkWriter
 from worker.providers.contract import Capabilities, ChatCall, Chunk, LocalProvider
 from worker.providers.fields import wishes
 
 _WORD: Final = re.compile(r"\s*\S+|\s+$")
+_MOST_HEARD: Final = 1_000_000
+_MOST_SAID: Final = 100_000
 _EXAMPLES: Final[Mapping[str, Any]] = {"integer": 1, "number": 1.5, "boolean": True, "array": [], "object": {}}
 # Sampling changes nothing where there is one possible answer.
 _SUPPORTED: Final = frozenset(
@@ -34,10 +37,16 @@ class Echo(LocalProvider):
         last = chat.body["messages"][-1]
         spoken = next((message for message in reversed(chat.body["messages"]) if message["role"] == "user"), last)
         text = _text(spoken)
+        heard = [_text(message) for message in chat.body["messages"]]
+        if sum(map(len, heard)) > _MOST_HEARD or len(text) * wanted.get("n", 1) > _MOST_SAID:
+            message = (
+                f"Echo says at most {_MOST_SAID} characters back, in all choices together: send a shorter message."
+            )
+            raise InvalidRequest(message, param="messages", code="string_above_max_length")
         if chat.model == "echo-error":
             raise UpstreamError(_named_fault(text), "Echo was asked for an error.")
         writer = ChunkWriter(chat)
-        prompt_tokens = sum(len(_text(message).split()) for message in chat.body["messages"])
+        prompt_tokens = sum(len(one.split()) for one in heard)
         calls = chat.model == "echo-tool" and last["role"] != "tool" and wanted.get("tool_choice") != "none"
         chunks: list[Chunk] = []
         for index in range(wanted.get("n", 1)):
