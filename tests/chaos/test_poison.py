@@ -14,7 +14,7 @@ async def test_a_poison_job_ends_alone(arena: Arena) -> None:
     """Two processes die under it and its neighbours, then each is tried alone: only the poison fails."""
     innocent = asyncio.create_task(arena.client.many(2 * INNOCENT, "num-n5-t1500", limit_s=100))
     await arena.until_called(2 * INNOCENT)
-    poison = await arena.client.ask("num-poison", limit_s=60)
+    poison = await arena.client.ask("num-poison", stream=False, limit_s=60)  # a stream would commit to 200 meanwhile
     assert poison.honest_error, poison
     assert poison.status == 502
     assert poison.error is not None

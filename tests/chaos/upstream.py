@@ -29,6 +29,7 @@ _PART = re.compile(r"([a-z]+)(\d*)")
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 HTML = b"<!doctype html><html><body>Sign in to continue</body></html>"
 ERROR = {"error": {"message": "the upstream broke", "type": "server_error", "param": None, "code": "broken"}}
+_ESTABLISHED = "01"
 MID_FAULTS = ("reset", "end", "errorevent", "stall", "badjson", "badtext", "long")
 calls: dict[str, dict[str, float]] = {}
 keys: dict[str, list[str]] = {}
@@ -126,7 +127,7 @@ class Connection(asyncio.Protocol):
 
     def early_fault(self, plan: dict[str, int]) -> bool:
         if "poison" in plan:
-            kill_peer(self.transport.get_extra_info("peername")[1])
+            kill_peer(*(self.transport.get_extra_info(end)[1] for end in ("peername", "sockname")))
         elif "html" in plan:
             self.whole(HTML, media="text/html")
         elif "plain" in plan:
@@ -233,10 +234,11 @@ class Connection(asyncio.Protocol):
             self.whole(b'{"id": "c", "choices": [{]}')
 
 
-def kill_peer(port: int) -> None:
-    """SIGKILL for whoever on this machine has the other end of the connection from `port`."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    inode = next(line.split()[9] for line in lines if line.split()[1].endswith(f":{port:04X}"))
+def kill_peer(its_port: int, our_port: int) -> None:
+    """SIGKILL for whoever on this machine has the other end of this connection; ports serve many at a time."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = (f":{its_port:04X}", f":{our_port:04X}")
+    inode = next(row[9] for row in rows if (row[1][-5:], row[2][-5:], row[3]) == (*ends, _ESTABLISHED))
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if any(link.readlink().name == f"socket:[{inode}]" for link in (folder / "fd").iterdir()):
