@@ -51,6 +51,7 @@ async def _signatures(path: Path, look_anyway_s: float) -> AsyncIterator[_Signat
             watch_filter=None,
             recursive=False,
             debounce=200,
+            step=200,
             rust_timeout=int(look_anyway_s * 1000),
             yield_on_timeout=True,
             ignore_permission_denied=True,
