@@ -66,6 +66,14 @@ class Arena:
         client.close()
         return dict(running)
 
+    def calm(self) -> bool:
+        """Whether the system has run long enough for the reaper to bury anybody."""
+        client = redis.Redis.from_url(self.redis.url)
+        noted: Any = client.get("{ps}:reaped")
+        now: Any = client.time()
+        client.close()
+        return bool(noted) and int(noted.split()[2]) < now[0] * 1000
+
     def queued(self) -> int:
         """Jobs that wait in Redis."""
         client = redis.Redis.from_url(self.redis.url)

@@ -18,6 +18,7 @@ Row = tuple[str, str]
 
 
 async def load(arena: Arena, model: str, *, streamed_only: bool = False) -> "asyncio.Future[list[Result]]":
+    await arena.until("calm", arena.calm)
     asked = [arena.client.ask(model, stream=streamed_only or i % 4 < 2) for i in range(REQUESTS)]
     future = asyncio.gather(*asked)
     await arena.until_called(REQUESTS)
