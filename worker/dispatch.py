@@ -12,9 +12,10 @@ import structlog
 from shared.bus import Bus, BusDown, CommandRefused
 from worker.accounts.leases import RENEW_EVERY_S, Accounts
 from worker.accounts.pools import Pool, build_pools
+from worker.accounts.remembered import FIELDS, Remembered
 from worker.accounts.renewal import Renewal
 from worker.accounts.scripts import load_scripts
-from worker.accounts.states import AccountView, view_accounts
+from worker.accounts.states import AccountView, read_accounts, view_accounts
 from worker.config.loading import Loaded
 from worker.config.schema import Config
 from worker.health import Health
@@ -32,8 +33,9 @@ class Dispatch:
     """`routes` and `pools` belong together; a request keeps those it began with."""
 
     def __init__(self, bus: Bus, upstream: Upstream, secrets: Secrets, metrics: WorkerMetrics, folder: Path) -> None:
-        """Before the bus starts. `folder` keeps renewed tokens."""
-        self.accounts = Accounts(bus, load_scripts(), "w" + randomness.token_hex(5))
+        """Before the bus starts. `folder` keeps renewed tokens and states of accounts."""
+        self._remembered = Remembered(folder)
+        self.accounts = Accounts(bus, load_scripts(), "w" + randomness.token_hex(5), self._remembered.recall)
         self.renewal = Renewal(bus, upstream.fetch, secrets, folder)
         self.routes = RouteTable(Config(), ())
         self.pools: Mapping[str, Pool] = {}
@@ -79,6 +81,7 @@ class Dispatch:
             try:
                 await self.accounts.renew()
                 if turn % _VIEW_EVERY == 0:
+                    await self.remember()
                     self._metrics.accounts = await self.view()
             except (BusDown, CommandRefused) as error:
                 _log.debug("leases not renewed", reason=str(error))
@@ -86,6 +89,15 @@ class Dispatch:
 
     async def view(self) -> list[AccountView]:
         """Raises BusDown."""
-        return await view_accounts(
-            self._bus, [(pool.name, name) for pool in self.pools.values() for name in sorted(pool.credentials)]
-        )
+        return await view_accounts(self._bus, self._places())
+
+    async def remember(self) -> None:
+        """Keeps what became of accounts; a Redis that has lost them is told. Raises BusDown and CommandRefused."""
+        known = self._remembered.note(await read_accounts(self._bus, self._places(), FIELDS))
+        if self._remembered.unsaved:
+            await asyncio.to_thread(self._remembered.save)
+        if not known:
+            await self.tell()
+
+    def _places(self) -> list[tuple[str, str]]:
+        return [(pool.name, name) for pool in self.pools.values() for name in sorted(pool.credentials)]

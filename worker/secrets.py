@@ -18,6 +18,7 @@ from nacl.public import PrivateKey, SealedBox
 from nacl.secret import SecretBox
 
 from shared.sealing import BOX_VERSION
+from worker.whole_file import write_draft
 
 SECRET_BYTES = 32
 _FILE = "secret-key"
@@ -132,11 +133,7 @@ def read_or_make(path: Path, text: str) -> str:
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        draft = write_draft(path, f"{text}\n".encode())
         try:
             os.link(draft, path)
         except FileExistsError:

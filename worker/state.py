@@ -1,6 +1,7 @@
 """Everything that a worker process holds: opened at start, looked after while it runs, closed at its end."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 
 import structlog
@@ -23,6 +24,7 @@ from worker.metrics import WorkerMetrics
 from worker.secrets import Secrets, state_folder
 from worker.upstream import Upstream
 
+_LAST_LOOK_S = 1.0
 _log = structlog.get_logger()
 
 
@@ -66,6 +68,7 @@ class WorkerState:
         await self._current.open()
         self._use()
         self._offer()
+        await self.dispatch.tell()
         await self._catalogue.publish_now()
         self._tasks = [
             asyncio.create_task(self._look_after(), name="catalogue and discovery"),
@@ -80,6 +83,9 @@ class WorkerState:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(BusDown, CommandRefused, TimeoutError):
+            async with asyncio.timeout(_LAST_LOOK_S):
+                await self.dispatch.remember()
         await self._discovery.aclose()
         await clean_ups_ended()
         await self.upstream.aclose()

@@ -35,22 +35,42 @@ async def operator(tmp_path: Path, redis_server: RedisServer, upstream: Counting
         await asyncio.to_thread(system.close)
 
 
-async def test_changes_survive_a_restart_of_everything_with_a_redis_that_kept_nothing(
-    operator: Operator, upstream: Counting
-) -> None:
-    await operator.do("POST", "providers", provider("added", upstream))
-    key = (await operator.do("POST", "keys", {"name": "team"}))["key"]
-    await operator.do("DELETE", "keys/test")
+async def restart_with_nothing(operator: Operator) -> None:
+    """Everything, with a Redis that kept nothing."""
     system = operator.system
     await asyncio.to_thread(system.close)
     await asyncio.to_thread(system.redis.lose_all)
     system.fronts.clear()
     system.workers.clear()
     await asyncio.to_thread(system.start, workers=2)
+
+
+async def test_changes_survive_a_restart_of_everything_with_a_redis_that_kept_nothing(
+    operator: Operator, upstream: Counting
+) -> None:
+    await operator.do("POST", "providers", provider("added", upstream))
+    key = (await operator.do("POST", "keys", {"name": "team"}))["key"]
+    await operator.do("DELETE", "keys/test")
+    await restart_with_nothing(operator)
     upstream.seen.clear()
     assert (await operator.chat("added", key=key)).status_code == 200
     assert upstream.keys() == ["added-secret-a"]
     assert (await operator.chat("added")).status_code == 401, "a removed key may not come back"
+
+
+async def test_an_account_that_needs_a_person_is_not_asked_again_after_a_restart(
+    operator: Operator, upstream: Counting
+) -> None:
+    refused = {"error": {"message": "no", "type": "invalid_request_error", "code": "invalid_api_key"}}
+    upstream.plan["filed-secret-a"] = [(401, refused, {})]
+    assert (await operator.chat("filed")).status_code == 503
+    before = await operator.do("GET", "accounts")
+    assert [account["state"] for account in before["data"]] == ["needs_renewal"]
+    await restart_with_nothing(operator)
+    upstream.seen.clear()
+    assert await operator.do("GET", "accounts") == before
+    assert (await operator.chat("filed")).json()["error"]["code"] == "upstream_credential_invalid"
+    assert upstream.seen == []
 
 
 async def test_a_redis_that_loses_all_is_given_the_changes_back(operator: Operator, upstream: Counting) -> None:

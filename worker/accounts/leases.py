@@ -1,13 +1,13 @@
 """Choosing and leasing credentials: one round trip to Redis, and everything else without waiting for it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from shared.bus import Argument, Bus, BusDown, Script
 from worker.accounts.learning import Lesson
-from worker.accounts.pools import Pool
+from worker.accounts.pools import ROW, Pool
 from worker.accounts.scripts import AccountScripts
 from worker.accounts.states import Consequence
 from worker.faults import Fault
@@ -78,11 +78,24 @@ class Delay:
     why: str
 
 
-class Accounts:
-    """All pools, as one worker sees them. `worker` makes lease names unique."""
+def _recall_nothing(_pool: str, _credential: str) -> str:
+    return ""
 
-    def __init__(self, bus: Bus, scripts: AccountScripts, worker: str) -> None:
+
+class Accounts:
+    """All pools, as one worker sees them. `worker` makes lease names unique. `recall` tells of (pool, credential) what
+    is remembered for a Redis that has lost it (see Remembered).
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        scripts: AccountScripts,
+        worker: str,
+        recall: Callable[[str, str], str] = _recall_nothing,
+    ) -> None:
         """Before the bus starts."""
+        self._recall = recall
         self._bus = bus
         self._scripts = scripts
         self._worker = worker
@@ -225,8 +238,11 @@ class Accounts:
     async def sync(self, pools: Iterable[str]) -> None:
         """Tells Redis what these pools are now. Raises BusDown."""
         for name in pools:
-            head, rest = self._pools[name].arguments[:8], self._pools[name].arguments[8:]
-            await self._bus.run(self._scripts.sync, args=[*head, int(name in self._seen), *rest])
+            head, rows = self._pools[name].arguments[:8], self._pools[name].arguments[8:]
+            args: list[Argument] = [*head, int(name in self._seen)]
+            for i in range(0, len(rows), ROW):
+                args += (*rows[i : i + ROW], self._recall(name, str(rows[i])))
+            await self._bus.run(self._scripts.sync, args=args)
 
     def _post(self, script: Script, args: list[Argument]) -> None:
         def check(future: asyncio.Future[Any]) -> None:

@@ -12,13 +12,15 @@ from worker.providers.contract import LocalProvider
 Argument = str | int
 LOCAL = CredentialConfig(name="local")
 """The account of a provider without an upstream, so that it can take turns with others."""
+ROW = 9
+"""Arguments of sync.lua for each credential, but for its tenth."""
 SMOOTH_FROM_RPM = 50
 """Below it a burst of 4 % is less than two requests, and lateness would be lost: a sliding window counts instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """`arguments` are those of sync.lua, but for its ninth; `digest` is equal for equal pools."""
+    """`arguments` are those of sync.lua, but for its ninth and what is remembered; `digest` tells of a change."""
 
     name: str
     generation: int

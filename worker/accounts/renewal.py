@@ -6,7 +6,6 @@ In Redis for the other workers, and in the state folder for the time after a Red
 import asyncio
 import contextlib
 import hashlib
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from worker.discovery import Fetch, configured_values
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import Credential
 from worker.secrets import SealBroken, Secrets
+from worker.whole_file import write_whole
 
 _LEASE_S: Final = 30.0
 _LOOK_AGAIN_S: Final = 0.1
@@ -166,7 +166,7 @@ class Renewal:
     async def _keep(self, place: tuple[str, str], origin: str, tokens: Tokens) -> None:
         box = self._secrets.encrypt(msgpack.packb([origin, tokens.values()]))
         try:
-            self._write_file(place, box)
+            write_whole(self._path(place), box)
         except OSError as error:
             _log.warning("token not kept in the state folder", credential=place[1], reason=error.strerror)
         await self._share(place, box)
@@ -192,15 +192,6 @@ class Renewal:
             return self._open(self._path(place).read_bytes(), origin)
         except OSError:
             return None
-
-    def _write_file(self, place: tuple[str, str], box: bytes) -> None:
-        """Whole or not at all, and for its owner alone."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(place)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(box)
-        draft.replace(path)
 
 
 def is_renewable(provider: ProviderConfig, values: Mapping[str, str]) -> bool:

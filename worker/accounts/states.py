@@ -1,6 +1,6 @@
 """In which states an account can be, what a fault does to it, and how to look at it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -95,6 +95,14 @@ async def view_accounts(bus: "Bus", accounts: Iterable[tuple[str, str]]) -> list
         for pool, name in accounts
     ]
     return [_view(pool, name, await values, await busy) for pool, name, values, busy in asked]
+
+
+async def read_accounts(
+    bus: "Bus", accounts: Iterable[tuple[str, str]], fields: Sequence[str]
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Fields of accounts as Redis has them, "" where it has none. Raises BusDown."""
+    asked = {(pool, name): bus.command("HMGET", account_key(pool, name), *fields) for pool, name in accounts}
+    return {place: tuple((value or b"").decode() for value in await values) for place, values in asked.items()}
 
 
 def _view(pool: str, name: str, values: list[bytes | None], busy: int) -> AccountView:

@@ -1,6 +1,5 @@
 """Keeps the overlay: encrypted in Redis for all workers, and in each state folder for the time after a lost Redis."""
 
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from shared.bus import Bus, Script
 from shared.names import OVERLAY, OVERLAY_NEWS
 from worker.config.overlay import Overlay
 from worker.secrets import SealBroken, Secrets
+from worker.whole_file import write_whole
 
 PUT: Final = Script("overlay", (files("worker.administration") / "overlay.lua").read_text())
 _FILE: Final = "overlay"
@@ -50,15 +50,9 @@ class OverlayStore:
             return None
 
     def keep_copy(self, overlay: Overlay) -> None:
-        """Whole or not at all, and for its owner alone. A folder that takes nothing is only told: Redis has it."""
+        """A folder that takes nothing is only told: Redis has it."""
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = self._folder / f"{_FILE}.{os.getpid()}.{os.urandom(4).hex()}"
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(self._secrets.encrypt(overlay.encode()))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._folder / _FILE)
+            write_whole(self._folder / _FILE, self._secrets.encrypt(overlay.encode()))
         except OSError as error:
             _log.warning("changes made over HTTP are not in the state folder", reason=error.strerror)
 

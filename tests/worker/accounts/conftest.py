@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from shared.bus import Bus
 from worker.accounts.leases import Accounts
 from worker.accounts.pools import build_pools
+from worker.accounts.remembered import Remembered
 from worker.accounts.scripts import load_scripts
 from worker.config.provider import CredentialConfig, Limits, ProviderConfig
 from worker.config.route import Strategy
@@ -52,13 +53,20 @@ class Bench:
         strategy: Strategy = Strategy.WEIGHTED,
         generation: int = 1,
         clock: str = TEST_CLOCK,
+        remembered: Remembered | None = None,
     ) -> Accounts:
         bus = Bus(self._url)
-        accounts = Accounts(bus, load_scripts(clock), f"w{id(bus)}")
+        recall = remembered.recall if remembered else lambda *_: ""
+        accounts = Accounts(bus, load_scripts(clock), f"w{id(bus)}", recall)
         accounts.use(build_pools(providers, strategy, generation, b"secret"))
         await self._open(bus)
         self._buses[id(accounts)] = bus
         return accounts
+
+    async def lose(self) -> None:
+        """Redis forgets everything but the time."""
+        await self.bus.command("FLUSHALL")
+        await self.advance(0)
 
     async def heard(self, accounts: Accounts) -> None:
         """Until Redis has done what nobody awaited."""

@@ -1,7 +1,8 @@
 -- Tells Redis a pool: its credentials, weights and limits. An older configuration changes nothing.
 -- ARGV pool, generation, digest, strategy, rpm, smooth, tpm, concurrency (sums; "" where a credential has no limit),
 --      1 if this pool has been seen before, so that Redis must have lost it; then for each credential: name, weight,
---      rpm, tpm, tpd, concurrency ("" none), adaptive, disabled, fingerprint of its values
+--      rpm, tpm, tpd, concurrency ("" none), adaptive, disabled, fingerprint of its values, and what a worker remembers
+--      of it: "fingerprint|state|cause|since_ms|until_ms|trial|faults", or ""
 -- -> 1 taken | 0 a newer one is known
 local pool, known = ARGV[1], ARGV[9] == '1'
 local old = call('HMGET', POOL .. pool, 'generation', 'virtual')
@@ -27,7 +28,7 @@ local function start_empty(set, rpm, tpm, tpd)
   if tpd then set('day', even(tpd, DAY_MS)) end
 end
 
-local function write(name, rank, weight, rpm, tpm, tpd, concurrency, adaptive, disabled, fingerprint)
+local function write(name, rank, weight, rpm, tpm, tpd, concurrency, adaptive, disabled, fingerprint, remembered)
   local key = ACCOUNT .. pool .. '/' .. name
   local was = call('HMGET', key, 'fingerprint', 'state', 'cause')
   local changes = { 'rank', rank, 'weight', weight, 'rpm', rpm, 'tpm', tpm, 'tpd', tpd, 'concurrency', concurrency,
@@ -39,6 +40,9 @@ local function write(name, rank, weight, rpm, tpm, tpd, concurrency, adaptive, d
   end
   if disabled == '1' then
     set('state', 'disabled'); set('cause', 'configuration'); set('until_ms', NEVER); set('since_ms', now); set('trial', 0)
+  elseif not was[2] and string.sub(remembered, 1, #fingerprint + 1) == fingerprint .. '|' then
+    local state, cause, since, till, trial, faults = string.match(remembered, '^[^|]*|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)|([^|]*)$')
+    set('state', state); set('cause', cause); set('since_ms', since); set('until_ms', till); set('trial', trial); set('faults', faults)
   elseif not was[2] or was[1] ~= fingerprint or (was[2] == 'disabled' and was[3] == 'configuration') then
     set('state', 'ready'); set('cause', ''); set('since_ms', now); set('faults', 0)
   end
@@ -49,10 +53,10 @@ local gone = {}
 for _, key in ipairs({ READY, RESTING }) do
   for _, name in ipairs(call('ZRANGE', key .. pool, 0, -1)) do gone[name] = true end
 end
-for i = 10, #ARGV, 9 do
+for i = 10, #ARGV, 10 do
   local name = ARGV[i]
   gone[name] = nil
-  write(name, (i - 10) / 9, unpack(ARGV, i + 1, i + 8))
+  write(name, (i - 10) / 10, unpack(ARGV, i + 1, i + 9))
   place(pool, name, load_account(pool .. '/' .. name), ARGV[4], virtual)
 end
 for name in pairs(gone) do
