@@ -1,6 +1,7 @@
 """uvicorn, stopping in a way that loses no request: nginx does not send a POST again when a listener has gone."""
 
 import asyncio
+import os
 import resource
 from types import FrameType
 
@@ -64,10 +65,12 @@ class Server(uvicorn.Server):
     async def _stop_listening(self) -> None:
         settings = self._state.settings
         await asyncio.sleep(settings.closing_s)
-        if settings.fd is None:  # else the socket stays open with whom we have it from
+        if settings.fd is None:
             await turn_away([listener for server in self.servers for listener in server.sockets])
         for server in self.servers:
             server.close()
+        if settings.fd is not None:  # uvicorn listens on a copy; who is let in by this one is heard by nobody
+            os.close(settings.fd)
         self.config.timeout_keep_alive = settings.closing_s
         self.should_exit = True
 

@@ -38,7 +38,7 @@ def up(wishes: Wishes, environ: Mapping[str, str]) -> int:
 
 class Supervisor:
     def __init__(self, plan: Plan, listener: socket.socket, redis: EmbeddedRedis | None) -> None:
-        self._plan, self._redis = plan, redis
+        self._plan, self._listener, self._redis = plan, listener, redis
         url = redis.url if redis else plan.redis_url or ""
         wishes = plan.wishes
         names = [f"front {i + 1}" for i in range(wishes.fronts)] + [f"worker {i + 1}" for i in range(wishes.workers)]
@@ -90,6 +90,7 @@ class Supervisor:
     async def _wind_down(self) -> None:
         """Fronts first, which finish what they stream; then workers, which have nothing left; Redis at the end."""
         self._stop.set()
+        self._listener.close()  # else who comes now is let in by the kernel, and nobody answers
         sys.stderr.write("Stopping: running answers are finished first; Ctrl-C again ends them.\n")
         for children in (self._fronts, self._workers, [self._redis.child] if self._redis else []):
             for child in children:

@@ -20,8 +20,11 @@ import yaml
 from deploy.plan import metrics_ports
 from shared.metrics_server import FRONT_PORT
 from shared.names import CATALOGUE
+from tests.chaos.client import request_bytes
+from tests.chaos.conftest import numbering, start_upstream
 from tests.deploy.started import Up, penstock
 from tests.servers import AnswersOk, Ready, embedded_redis, free_port, wait_until
+from tests.system import CLIENT_KEY
 
 
 @pytest.fixture
@@ -64,6 +67,38 @@ def test_nothing_survives_a_killed_up_and_the_next_one_cleans_its_folder(tmp_pat
     following = Up(tmp_path)
     following.close()
     assert not left.exists()
+
+
+def test_who_comes_while_it_drains_is_refused(tmp_path: Path) -> None:
+    """Not let into a queue of the kernel's from which nobody takes."""
+    upstream, port = start_upstream(tmp_path)
+    config = {"providers": [numbering(port)], "keys": [{"name": "test", "key": CLIENT_KEY}]}
+    (tmp_path / "penstock.yaml").write_text(yaml.safe_dump(config))
+    running = Up(tmp_path)
+    try:
+        with socket.create_connection(("127.0.0.1", running.port)) as client:
+            client.sendall(request_bytes("num-n300-g100", stream=True, nonce="running"))
+            received = b""
+            while b"running:3" not in received:
+                received += client.recv(4096)
+            running.process.send(signal.SIGTERM)
+            wait_until("refused", Refuses(running.port))
+            assert running.process.popen.poll() is None, "the stream goes on"
+    finally:
+        running.close()
+        upstream.close()
+
+
+class Refuses(Ready):
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def __call__(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except ConnectionRefusedError:
+            return True
+        return False
 
 
 def test_the_generated_key_is_private_and_kept(tmp_path: Path) -> None:
