@@ -28,7 +28,6 @@ _URL_SHAPES: Final = (
 )
 _SHORTEST_BACKOFF_S: Final = 0.02
 _LONGEST_BACKOFF_S: Final = 0.3
-_SETTLED_S: Final = 1.0
 _WRITE_BUFFER_BYTES: Final = 16 * 1024 * 1024
 # Before a command whose reply nobody wants: Redis then need not write one, nor we wake up to read it.
 _NO_REPLY: Final = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$4\r\nSKIP\r\n"
@@ -63,6 +62,7 @@ class Pipe(asyncio.Protocol):
         self._on_push = on_push
         self._transport: asyncio.Transport | None = None
         self.clogged = False
+        self.unusable = False  # the server takes us, and will not serve
         self.on_room: Callable[[], None] | None = None
         """Called when it can be written to again."""
         self.lost: asyncio.Future[None] = self._loop.create_future()
@@ -91,10 +91,11 @@ class Pipe(asyncio.Protocol):
         future = self._waiting.popleft()
         if isinstance(reply, hiredis.ReplyError):
             text = str(reply)
-            if text.startswith(_UNUSABLE):
+            unusable = text.startswith(_UNUSABLE)
+            if unusable:
+                self.unusable = True
                 self.abort()
             if future is not None and not future.done():
-                unusable = text.startswith(_UNUSABLE)
                 future.set_exception(NotRun(text) if unusable else CommandRefused(text))
         elif future is not None and not future.done():
             future.set_result(reply)
@@ -166,7 +167,7 @@ class Link:
 
     async def run(self) -> None:
         """Until cancelled."""
-        loop, told, backoff_s = asyncio.get_running_loop(), False, _SHORTEST_BACKOFF_S
+        told, backoff_s = False, _SHORTEST_BACKOFF_S
         while True:
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S):
@@ -176,9 +177,9 @@ class Link:
                     _log.warning("redis cannot be reached", reason=f"{type(error).__name__}: {error}")
                 told = True
             else:
-                told, opened_at = False, loop.time()
+                told = False
                 await self._keep(pipe)
-                if loop.time() - opened_at > _SETTLED_S:  # else it may be a server that takes us and will not serve
+                if not pipe.unusable:
                     backoff_s = _SHORTEST_BACKOFF_S
             await asyncio.sleep(backoff_s)
             backoff_s = min(backoff_s * 2, _LONGEST_BACKOFF_S)

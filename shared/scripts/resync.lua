@@ -11,7 +11,7 @@ local function is_still_its(rid, epoch, attempt)
   return payload and string.match(payload, '^%d+') == epoch and tries <= tonumber(attempt)
 end
 
-call('ZADD', WORKERS, 'NX', now + ARGV[2], worker)  -- whoever owns jobs must be found when it dies
+call('ZADD', WORKERS, now + ARGV[2], worker)  -- a sign of life; and whoever owns jobs must be found when it dies
 for i = 3, #ARGV, 4 do
   local rid, epoch, attempt = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local owner, mine = call('HGET', OWNER, rid), worker .. '|' .. epoch .. '|' .. attempt
