@@ -12,6 +12,7 @@ from aiohttp import web
 from shared.names import PREFIX
 from tests.servers import free_port
 from tests.system import CLIENT_KEY, System
+from worker.accounts.names import leases_key
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
@@ -112,14 +113,28 @@ class Gateway:
         asked = {"model": model, "messages": [{"role": "user", "content": text}], **body}
         return await self.client.post("/v1/chat/completions", json=asked, headers={"authorization": f"Bearer {key}"})
 
+    async def workers(self, *providers: str) -> set[bytes]:
+        """Those that hold a place of these providers' accounts now."""
+        client = redis.asyncio.Redis.from_url(self.system.redis.url)
+        leases = [lease for provider in providers for lease in await client.zrange(leases_key(f"{provider}/a"), 0, -1)]
+        await client.aclose()
+        return {lease.rpartition(b".")[0] for lease in leases}
+
     async def waits(self, provider: str, count: int) -> None:
         """Until so many stand in line for an account of this provider."""
+        await self._counts(f"{PREFIX}line:{provider}", count)
+
+    async def runs(self, provider: str, count: int) -> None:
+        """Until so many of its accounts' places are taken."""
+        await self._counts(leases_key(provider), count)
+
+    async def _counts(self, key: str, count: int) -> None:
         client = redis.asyncio.Redis.from_url(self.system.redis.url)
 
-        async def stand_in_line() -> bool:
-            return int(await client.zcard(f"{PREFIX}line:{provider}")) == count
+        async def are_there() -> bool:
+            return int(await client.zcard(key)) == count
 
-        await until(stand_in_line)
+        await until(are_there)
         await client.aclose()
 
     async def close(self) -> None:

@@ -11,62 +11,15 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.counting import Counting, Gateway
+from tests.integration.pools import RPM, RULED_KEY, WIDE, configuration
 from tests.servers import RedisServer
 from tests.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-RPM = 900
-WIDE = ("failing", "long", "loyal")
-
 
 def error(status: int, code: str, **headers: str) -> tuple[int, dict[str, Any], dict[str, str]]:
     return status, {"error": {"message": "no", "type": "t", "param": None, "code": code}}, headers
-
-
-def entry(name: str, port: int, *accounts: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """A provider of one model that is called like it, and `-other`; its keys are `<name>-a`, `<name>-b`."""
-    named = [{"name": x, "api_key": f"{name}-{x}", **account} for x, account in zip("ab", accounts, strict=False)]
-    base_url = f"http://127.0.0.1:{port}/v1"
-    common = {"name": name, "type": "openai-compatible", "base_url": base_url, "models": [name, f"{name}-other"]}
-    return {**common, "credentials": named, **more}
-
-
-def configuration(port: int) -> dict[str, Any]:
-    providers = [
-        entry("turns", port, {"weight": 2}, {"weight": 1}),
-        entry("failing", port, {}, {}),
-        entry("limited", port, {}),
-        entry("rejected", port, {}, {}),
-        entry("dead", port, {}),
-        entry("wrong", port, {}, {}),
-        entry("long", port, {}, {}),
-        entry("racing", port, {}, {}),
-        entry("costly", port, {"limits": {"tpm": 1500}}),
-        entry("places", port, {"limits": {"concurrency": 2}}),
-        entry("place", port, {"limits": {"concurrency": 1}}),
-        entry("rate", port, {"limits": {"rpm": RPM}}),
-        entry("slow", port, {"limits": {"rpm": 1}}),
-        entry("shaped", port, {}, overrides={"temperature": 0.8}, drop_params=["seed"]),
-        entry("pinned", port, {"prefix": "first"}, {"prefix": "second"}),
-        entry("loyal", port, {}, {}),
-        entry("own", port),
-    ]
-    models = {
-        "long-route": {"targets": ["long/long"], "fallbacks": ["long/long-other"]},
-        "fast": {"strategy": "race", "race_delay_s": 0.1, "targets": ["racing", "racing-other"]},
-        "dear": {"strategy": "race", "race_delay_s": 0.1, "targets": ["costly", "racing"]},
-        "wide": {
-            "strategy": "race",
-            "race_delay_s": 0,
-            "targets": [f"{x}/{x}" for x in WIDE],
-            "retries": {"attempts": 2},
-        },
-        "no-time": {"targets": ["costly"], "queue_wait_s": 1},
-        "impatient": {"targets": ["slow"], "queue_wait_s": 90},
-        "talk": {"targets": ["loyal"], "affinity": {"prefix_messages": 1}},
-    }
-    return {"providers": providers, "models": models, "passthrough": {"provider": "own"}}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -98,6 +51,32 @@ async def test_two_workers_together_interleave_two_to_one(gateway: Gateway, upst
         assert (await gateway.ask("turns")).status_code == 200
     keys = upstream.keys()
     assert all(Counter(keys[i : i + 3]) == {"turns-a": 2, "turns-b": 1} for i in range(10))
+
+
+async def test_the_target_with_the_fewest_running_for_its_weight_is_next(gateway: Gateway, upstream: Counting) -> None:
+    """Whichever worker runs them: one of y's has ended, and the next is y's."""
+    gates = [upstream.gates.setdefault(f"idle-{name}-a", asyncio.Event()) for name in "xy"]
+    asking = []
+    for count in range(1, 7):
+        asking.append(asyncio.create_task(gateway.ask("idlest")))
+        await upstream.is_called(count)
+    assert [model[-1] for model in upstream.models()] == ["x", "y", "x", "x", "y", "x"]
+    assert len(await gateway.workers("idle-x", "idle-y")) == 2
+    gates[1].set()
+    await gateway.runs("idle-y", 0)
+    await gateway.ask("idlest")
+    assert upstream.models()[-1] == "idle-y"
+    gates[0].set()
+    assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
+
+
+async def test_random_draws_among_the_targets_and_spares_the_standby(gateway: Gateway, upstream: Counting) -> None:
+    """Sixty draws: no turns, for some follow one another, and each is drawn; but for one chance in 10^17."""
+    for _ in range(60):
+        assert (await gateway.ask("drawn")).status_code == 200
+    models = upstream.models()
+    assert set(models) == {"drawn-x", "drawn-y"}
+    assert any(one == next_ for one, next_ in itertools.pairwise(models))
 
 
 async def test_a_failure_is_tried_again_with_another_credential(gateway: Gateway, upstream: Counting) -> None:
@@ -224,6 +203,25 @@ async def test_configuration_wins_over_the_client(gateway: Gateway, upstream: Co
     await gateway.ask("shaped", temperature=2, seed=3, top_p=0.5)
     _, body = upstream.seen[0]
     assert (body["temperature"], body["top_p"], "seed" in body) == (0.8, 0.5, False)
+
+
+async def test_a_keys_rules_win_over_a_routes_and_these_over_a_providers(gateway: Gateway, upstream: Counting) -> None:
+    asked: dict[str, Any] = {
+        "temperature": 2,
+        "top_p": 1,
+        "seed": 3,
+        "stop": ["x"],
+        "logit_bias": {"1": 1},
+        "frequency_penalty": 0.5,
+    }
+    assert (await gateway.ask("ruled", key=RULED_KEY, **asked)).status_code == 200
+    assert (await gateway.ask("ruled", **asked)).status_code == 200
+    frame = {"model", "messages", "stream"}
+    with_rules, without = ({k: v for k, v in body.items() if k not in frame} for _, body in upstream.seen)
+    of_the_route = {"top_p": 0.3, "n": 1, "frequency_penalty": 0.5}
+    of_the_key = {"temperature": 0.1, "presence_penalty": 1, "user": "of-the-key", "max_tokens": 9}
+    assert with_rules == of_the_route | of_the_key
+    assert without == of_the_route | {"temperature": 0.8, "user": "of-the-route", "stop": ["x"]}
 
 
 async def test_an_accounts_prefix_pins_it(gateway: Gateway, upstream: Counting) -> None:
