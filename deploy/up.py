@@ -41,7 +41,7 @@ class Supervisor:
         self._plan, self._listener, self._redis = plan, listener, redis
         url = redis.url if redis else plan.redis_url or ""
         wishes = plan.wishes
-        names = [f"front {i + 1}" for i in range(wishes.fronts)] + [f"worker {i + 1}" for i in range(wishes.workers)]
+        names = [f"front-{i + 1}" for i in range(wishes.fronts)] + [f"worker-{i + 1}" for i in range(wishes.workers)]
         ports = metrics_ports(plan.environ, len(names))
         children = []
         for name, port in zip(names, ports, strict=True):

@@ -79,12 +79,11 @@ def _wrong_type(path: str, expected: str, value: Any) -> InvalidRequest:
 def _describe(finding: _Finding) -> tuple[str, str]:
     """(what is expected, OpenAI's error code)."""
     context = finding.context
-    number = "integer" if isinstance(finding.value, int) else "decimal"
     match finding.kind:
         case "greater_than_equal":
-            return f"It must be at least {context['ge']:g}.", f"{number}_below_min_value"
+            return f"It must be at least {context['ge']:g}.", f"{_number(context['ge'])}_below_min_value"
         case "less_than_equal":
-            return f"It must be at most {context['le']:g}.", f"{number}_above_max_value"
+            return f"It must be at most {context['le']:g}.", f"{_number(context['le'])}_above_max_value"
         case "too_short":
             return "It must not be an empty array.", "empty_array"
         case "too_long":
@@ -142,3 +141,8 @@ def name_type(value: Any) -> str:
             return "an array"
         case _:
             return "an object"
+
+
+def _number(bound: float) -> str:
+    """The field's type and not the value's, as OpenAI names it: pydantic gives a bound in the type of its field."""
+    return "integer" if isinstance(bound, int) else "decimal"

@@ -154,6 +154,8 @@ def test_a_process_that_dies_is_started_again(up: Up, module: str) -> None:
     wait_until("the gateway", AnswersOk(f"http://127.0.0.1:{up.port}/readyz"))
     asked = penstock("try", "--url", f"http://127.0.0.1:{up.port}", folder=up.process.path.parent)
     assert asked.returncode == 0, asked.stdout
+    named = {"api": "front-1", "worker": "worker-1", "redis-server": "redis"}[module]
+    assert f'"process":"{named}","exit_status":-9' in up.printed
 
 
 def test_all_fronts_serve_the_one_port(tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ def test_what_the_published_schema_allows_passes(fields: dict[str, Any]) -> None
         ({"temperature": "1"}, "temperature", "invalid_type"),
         ({"temperature": True}, "temperature", "invalid_type"),
         ({"temperature": 2.1}, "temperature", "decimal_above_max_value"),
+        ({"temperature": 3}, "temperature", "decimal_above_max_value"),
         ({"top_p": -0.1}, "top_p", "decimal_below_min_value"),
         ({"n": 0}, "n", "integer_below_min_value"),
         ({"n": 1.5}, "n", "invalid_type"),
