@@ -16,7 +16,7 @@ from api.reply import Reply
 from api.state import FrontState
 from shared.catalogue import Catalogue, FrontPolicy, ModelEntry
 from shared.chat import ChatHead, validate_chat
-from shared.errors import GatewayError
+from shared.errors import GatewayError, InvalidRequest
 from shared.frames import JobEnvelope
 from shared.sealing import seal
 
@@ -29,7 +29,6 @@ class ChatCompletions:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
-        headers: dict[bytes, bytes] = dict(scope["headers"])
         client = scope.get("client")
         request_id = scope["state"]["request_id"]
         record = RequestRecord(request_id, client[0] if client else "", scope["method"], scope["path"])
@@ -37,7 +36,7 @@ class ChatCompletions:
         catalogue = self._state.catalogue.current
         reply = Reply(send, catalogue.front if catalogue else FrontPolicy())
         try:
-            await self._answer(record, headers, receive, reply, catalogue)
+            await self._answer(record, scope, receive, reply, catalogue)
         except GatewayError as error:
             record.outcome = Outcome.REFUSED
             await reply.fail(error)
@@ -56,12 +55,13 @@ class ChatCompletions:
     async def _answer(
         self,
         record: RequestRecord,
-        headers: dict[bytes, bytes],
+        scope: Scope,
         receive: Receive,
         reply: Reply,
         catalogue: Catalogue | None,
     ) -> None:
         """Raises GatewayError for what is refused before it is queued."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         caller = authenticate(headers, catalogue)
         assert catalogue is not None  # authenticate raises otherwise
         record.key_hash = caller.short_digest
@@ -69,6 +69,8 @@ class ChatCompletions:
             reply.own_fault_type = "internal_error"
         raw = await read_body(headers, receive, catalogue.front)
         head = validate_chat(raw)
+        if head.stream and scope["http_version"] == "1.0":
+            raise _too_old()
         model = resolve_model(head.model, caller, catalogue)
         record.model, record.streamed = model.id, head.stream
         pending = await self._submit(record.request_id, raw, head, model, caller, catalogue)
@@ -116,6 +118,16 @@ def _seal(caller: Caller, rid: str, catalogue: Catalogue, deadline_ms: int) -> b
         rid=rid,
         provider=catalogue.passthrough.provider,
         expires_at_s=deadline_ms / 1000 + _SEALED_BEYOND_DEADLINE_S,
+    )
+
+
+def _too_old() -> InvalidRequest:
+    """Its end could not be told from a connection that broke: HTTP/1.0 has no chunks."""
+    return InvalidRequest(
+        "A stream needs HTTP/1.1. Behind nginx, set 'proxy_http_version 1.1'; or ask without 'stream'.",
+        status=HTTPStatus.UPGRADE_REQUIRED,
+        param="stream",
+        code="http_version_not_supported",
     )
 
 

@@ -229,6 +229,18 @@ def test_a_head_without_end_is_431(system: System) -> None:
     assert talk(system, POST + b"X-Endless: " + b"a" * 1_000_000).startswith(b"HTTP/1.1 431 ")
 
 
+def test_over_http_1_0_a_whole_answer_is_given_and_a_stream_refused(system: System) -> None:
+    """The end of one could not be told from a connection that broke."""
+    old = POST.replace(b"HTTP/1.1", b"HTTP/1.0")
+    head, _, body = talk(system, old + LENGTH + b"\r\n" + BODY).partition(b"\r\n\r\n")
+    assert b" 200 " in head
+    assert b"content-length: %d\r\n" % len(body) in head
+    streamed = json.dumps(REQUEST | {"stream": True}).encode()
+    answer = talk(system, old + b"Content-Length: %d\r\n\r\n" % len(streamed) + streamed)
+    assert answer.startswith(b"HTTP/1.1 426 ")
+    assert b'"code":"http_version_not_supported"' in answer
+
+
 @pytest.mark.parametrize(
     "path",
     ["/", "/v1", "/v1/", "/v1/chat", "/v1/chat/completion", "/chat/completions", "/../etc/passwd", "/%00", "/%ff"],
