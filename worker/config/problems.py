@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 Location = tuple[int | str, ...]
+# Names for the same thing elsewhere, whose letters lead to another one here.
+_ELSEWHERE = {"routes": "models", "aliases": "models", "api_base": "base_url", "endpoint": "base_url", "key": "api_key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,9 @@ def dotted(location: Location) -> str:
 def unknown(name: object, valid: Iterable[str], what: str = "key") -> str:
     """Says that `name` is not known, and which valid one is nearest."""
     names = sorted(set(valid))
-    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    near = [_ELSEWHERE.get(str(name), "")]
+    if near[0] not in names:
+        near = get_close_matches(str(name), names, n=1, cutoff=0.5)
     if near:
         return f"unknown {what} {str(name)!r}; did you mean {near[0]!r}?"
     return f"unknown {what} {str(name)!r}; valid are {', '.join(names)}" if names else f"unknown {what} {str(name)!r}"

@@ -75,6 +75,12 @@ def test_no_secret_is_in_a_repr(tmp_path: Path) -> None:
     assert not [secret for secret in ("canary-1", "second", KEY, "pass@") if secret in shown]
 
 
+@pytest.mark.parametrize(("elsewhere", "here"), [("routes", "models"), ("route", "routing"), ("modles", "models")])
+def test_a_name_from_elsewhere_leads_to_ours(tmp_path: Path, elsewhere: str, here: str) -> None:
+    (problem,) = problems(tmp_path, f"{elsewhere}: {{}}\n")
+    assert problem.endswith(f"unknown key '{elsewhere}'; did you mean '{here}'?")
+
+
 def test_all_problems_are_told_at_once_with_line_key_and_near_name(tmp_path: Path) -> None:
     text = """server: {prot: 1}
 providers:
