@@ -110,6 +110,20 @@ def challenged() -> list[Scene]:
     return told
 
 
+def told_to_wait() -> list[Scene]:
+    """Whatever tells how long to wait: each type's refusals, and streams but for those that name a moment of a past
+    day.
+    """
+    told = []
+    for scene in one_of_each_type(SCENES, ""):
+        told += [Scene(scene.case, f"~error-{n}") for n, entry in enumerate(scene.errors) if "retry_after_s" in entry]
+    for scene in SCENES:
+        streams = enumerate(scene.case.json("broken_streams.json") or ())
+        waits = [n for n, entry in streams if "retry_after_s" in entry and "resetsAt" not in entry["stream"]]
+        told += [Scene(scene.case, f"~broken-{n}") for n in waits]
+    return told
+
+
 def _is_plain(case: Case) -> bool:
     """As configured by default: an exchange that keeps its conversation is none."""
     return case.json("exchange.json") is None or removes(case)
@@ -122,6 +136,7 @@ HELD = one_of_each_type(SCENES, "~hold")
 CRUMBLED = one_of_each_type(SCENES, "~crumbs")
 REFUSED = refused()
 CHALLENGED = challenged()
+WAITS = told_to_wait()
 
 
 class Stage:
@@ -162,8 +177,13 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         [sys.executable, "-m", "tests.upstream.server", "--port", str(port)], ROOT, "upstream", log_folder=folder
     )
     redis = RedisServer(folder / "redis")
-    scenes = [*SCENES, *HELD, *CRUMBLED, *REFUSED, *CHALLENGED]
-    system = System(folder, {"providers": [scene.entry(upstream) for scene in scenes]}, redis)
+    scenes = {scene.name: scene for scene in [*SCENES, *HELD, *CRUMBLED, *REFUSED, *CHALLENGED, *WAITS]}
+    once = {"retries": {"attempts": 1}, "queue_wait_s": 1}
+    config = {
+        "providers": [scene.entry(upstream) for scene in scenes.values()],
+        "models": {f"once-{scene.name}": {"targets": [scene.model], **once} for scene in WAITS},
+    }
+    system = System(folder, config, redis)
     try:
         wait_until("upstream", Logged(process, "starts"), process)
         yield Stage(system.start(), upstream)
@@ -173,7 +193,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         redis.close()
 
 
-def request_of(scene: Scene, **changes: Any) -> Mapping[str, Any]:
-    """The case's request as arguments of the SDK, which hands on what it does not know."""
+def request_of(scene: Scene, *, name: str = "", **changes: Any) -> Mapping[str, Any]:
+    """The case's request as arguments of the SDK, which hands on what it does not know; `name` is asked for instead of
+    the scene's own model.
+    """
     body = {**scene.case.chat["request"], **changes}
-    return {"model": scene.model, "messages": body.pop("messages"), "extra_body": {**body, "model": scene.model}}
+    model = name or scene.model
+    return {"model": model, "messages": body.pop("messages"), "extra_body": {**body, "model": model}}

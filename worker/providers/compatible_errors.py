@@ -6,7 +6,7 @@ Shapes read, in this order: `{"error": {...}}`, `{"error": "text"}`, `{"detail":
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -82,18 +82,20 @@ _PIECE: Final = r"(\d+(?:\.\d+)?) ?(ms|s|seconds?|m|minutes?|h|hours?|d|days?)"
 _DURATION: Final = re.compile(_PIECE)
 _DURATIONS: Final = re.compile(f"(?:{_PIECE})+", re.IGNORECASE)
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_MILLISECONDS: Final = re.compile(r"\d{13}")
 # OpenAI and Groq: "try again in 7.66s"; Moonshot: "try again after 1 seconds"; Azure: "retry after 26 seconds".
 _WAIT: Final = re.compile(rf"(?:try again|retry|reset) (?:in|after) ((?:{_PIECE})+)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What an error body says."""
+    """What an error body says. `headers` are those that stand in the body itself, names in lower case."""
 
     message: str
     code: str | None = None
     type: str | None = None
     param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_complaint(body: bytes) -> Complaint | None:
@@ -114,7 +116,8 @@ def find_complaint(data: Any) -> Complaint | None:
     error = data.get("error")
     if isinstance(error, dict):
         text = _text(error.get("message") or error.get("msg") or error.get("detail") or error)
-        return Complaint(text, _word(error.get("code")), _word(error.get("type")), _word(error.get("param")))
+        code, kind, param = (_word(error.get(name)) for name in ("code", "type", "param"))
+        return Complaint(text, code, kind, param, _inner_headers(error.get("metadata")))
     if error:
         return Complaint(_text(error), _word(data.get("code")), _word(data.get("type")))
     text = _text(data.get("detail") or data.get("message") or data.get("msg") or data.get("error_msg"))
@@ -157,7 +160,8 @@ def upstream_error(
     if headers.get("cf-mitigated") == "challenge":
         return UpstreamError(Fault.CHALLENGED, "The upstream's bot protection answered instead of the API.")
     fault = classify(complaint, status, codes)
-    return told(fault, complaint, status, retry_after_s=retry_after(headers, status))
+    inner = complaint.headers if complaint else {}
+    return told(fault, complaint, status, retry_after_s=retry_after({**inner, **headers}, status))
 
 
 def told(
@@ -192,7 +196,7 @@ def quote(text: str) -> str:
 
 def retry_after(headers: Mapping[str, str], status: int = 429) -> float | None:
     """Seconds to wait: `retry-after-ms`, `retry-after` (seconds, or a date, set against the answer's own `date`), and
-    for 429 the reset of whichever `x-ratelimit-*` counter stands at zero.
+    for 429 the reset of whichever `x-ratelimit-*` counter stands at zero: a duration, or OpenRouter's unix time in ms.
     """
     for name, per_s in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
@@ -200,7 +204,7 @@ def retry_after(headers: Mapping[str, str], status: int = 429) -> float | None:
         except (KeyError, ValueError):
             continue
     if "retry-after" in headers:
-        return _until(headers["retry-after"], headers.get("date", ""))
+        return _until(headers["retry-after"], headers)
     if status != 429:  # noqa: PLR2004  Too Many Requests
         return None
     resets = [
@@ -208,6 +212,9 @@ def retry_after(headers: Mapping[str, str], status: int = 429) -> float | None:
         for counter in ("requests", "tokens")
         if headers.get(f"x-ratelimit-remaining-{counter}") == "0"
     ]
+    if headers.get("x-ratelimit-remaining") == "0" and _MILLISECONDS.fullmatch(headers.get("x-ratelimit-reset", "")):
+        ends = datetime.fromtimestamp(int(headers["x-ratelimit-reset"]) / 1000, UTC)
+        resets.append(seconds_until(ends, headers))
     return max((reset for reset in resets if reset is not None), default=None)
 
 
@@ -225,12 +232,19 @@ def told_wait_s(message: str) -> float | None:
     return duration_s(found[1]) if found else None
 
 
-def _until(then: str, now: str) -> float | None:
+def seconds_until(then: datetime, headers: Mapping[str, str]) -> float | None:
+    """By the upstream's own clock, which its Date header tells: providers have none. None without it."""
     try:
-        wait_s = (_moment(then) - _moment(now)).total_seconds()
+        return max(0.0, (then - _moment(headers.get("date", ""))).total_seconds())
     except ValueError:
         return None
-    return max(0.0, wait_s)
+
+
+def _until(date: str, headers: Mapping[str, str]) -> float | None:
+    try:
+        return seconds_until(_moment(date), headers)
+    except ValueError:
+        return None
 
 
 def _moment(date: str) -> datetime:
@@ -240,6 +254,12 @@ def _moment(date: str) -> datetime:
 
 def _word(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int) and value != "" and not isinstance(value, bool) else None
+
+
+def _inner_headers(metadata: Any) -> dict[str, str]:
+    """OpenRouter's: `{"metadata": {"headers": {"X-RateLimit-Reset": "1790000000000", ...}}}`."""
+    headers = metadata.get("headers") if isinstance(metadata, dict) else None
+    return {name.lower(): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
 
 
 def _text(value: Any) -> str:

@@ -10,6 +10,7 @@ import hmac
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, ClassVar, Final, Literal
 
@@ -17,6 +18,7 @@ import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider
+from worker.providers.compatible_errors import seconds_until
 from worker.providers.compatible_row import Row
 from worker.providers.contract import (
     Capabilities,
@@ -50,6 +52,9 @@ _PARTS: Final = frozenset({"text", "image_url", "video_url", "file_url", "input_
 _TAKES_EFFORT: Final = re.compile(r"glm-(5\.[2-9]|[6-9])")
 _SHORTEST_USER, _LONGEST_USER = 6, 128
 
+# 1308 and 1310 tell when a plan's limit ends: "Your limit will reset at 2026-11-20 19:01:25", and in Chinese
+# "您的限额将在 2026-11-20 19:01:25 重置". Both mean Beijing's time, without saying so.
+_RESET: Final = re.compile(r"(?:reset at|将在) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _REJECTED = ("1000", "1001", "1002", "1003", "1004", "1005", "1110", "1111", "1112", "1120", "1121")
 _MODELS: Final = (
     "glm-5.3",
@@ -164,7 +169,18 @@ class Zhipu(CompatibleProvider):
         ]
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-        return super().parse_error(_ODD_STATUSES.get(status, status), headers, body)
+        error = super().parse_error(_ODD_STATUSES.get(status, status), headers, body)
+        reset = _RESET.search(error.message)
+        if reset and error.retry_after_s is None:
+            error.retry_after_s = _seconds_until(reset[1], headers)
+        return error
+
+
+def _seconds_until(reset: str, headers: Mapping[str, str]) -> float | None:
+    try:
+        return seconds_until(datetime.fromisoformat(f"{reset}+08:00"), headers)
+    except ValueError:
+        return None
 
 
 def signed_token(key: str, now_ms: int) -> str:
