@@ -66,8 +66,7 @@ class Host(Worker):
         await self._unless_told(self._bus.subscribed)
         if self._told.is_set():
             return
-        if self.on_startup:
-            await self.on_startup(self.ctx)
+        await self._start_up()
         async with asyncio.TaskGroup() as side:  # a host without one of these must not go on
             waking = side.create_task(self._waker.run())
             beating = side.create_task(self._beat())
@@ -75,6 +74,18 @@ class Host(Worker):
             waking.cancel()  # a token that comes now is for another worker
             await self._drain()
             beating.cancel()
+
+    async def _start_up(self) -> None:
+        """What the application does first. When Redis goes away in its midst, it is begun again."""
+        while self.on_startup and not self._told.is_set():
+            try:
+                await self.on_startup(self.ctx)
+            except (BusDown, CommandRefused) as error:
+                _log.warning("not started yet", reason=str(error))
+                await asyncio.sleep(_BREATH_S)
+                await self._unless_told(self._bus.up)
+            else:
+                return
 
     async def _unless_told(self, event: asyncio.Event) -> None:
         """Waits for `event`, or until told to end."""

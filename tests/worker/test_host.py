@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from arq.worker import func
 
-from shared.bus import CommandRefused
+from shared.bus import BusDown, CommandRefused
 from shared.frames import JobEnvelope, Kind, Triple, encode_control
 from tests.recording import RecordingBus
 from worker.host import Host
@@ -63,6 +63,21 @@ async def stage() -> AsyncIterator[Stage]:
     yield stage
     for number in (signal.SIGINT, signal.SIGTERM):
         stage.host.loop.remove_signal_handler(number)
+
+
+async def test_a_start_during_which_redis_goes_away_is_begun_again(stage: Stage) -> None:
+    """It was a traceback, and the end of a process that somebody had to start again."""
+    starts: list[int] = []
+
+    async def start(_: dict[Any, Any]) -> None:
+        starts.append(len(starts))
+        if len(starts) == 1:
+            raise BusDown("gone")
+        stage.host.handle_sig(signal.SIGTERM)
+
+    stage.host.on_startup = start  # type: ignore[assignment]  # arq means a protocol with the same call
+    await stage.host.main()
+    assert starts == [0, 1]
 
 
 async def test_a_job_ends_once_and_says_so(stage: Stage) -> None:
