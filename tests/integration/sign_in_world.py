@@ -23,7 +23,9 @@ _USAGE: Final = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
 
 class World:
-    """Access tokens and refresh tokens are good until they are replaced, as Qwen's are. `life_s` is told with each."""
+    """Each sign-in is another person's. Access and refresh tokens are good until they are replaced, as Qwen's are.
+    `life_s` is told with each.
+    """
 
     def __init__(self) -> None:
         self.life_s: int | None = 3600
@@ -36,20 +38,20 @@ class World:
         self.bearers: list[str] = []
         """The access tokens of the questions that were asked."""
         self._numbers = itertools.count(1)
-        self._access = self._refresh = ""
+        self._good: dict[str, str] = {}
 
     @property
     def secrets(self) -> list[str]:
-        """The tokens that are good now."""
-        return [self._access, self._refresh]
+        """The tokens that are good now: each person's access and refresh token, the last renewed ones last."""
+        return [token for refresh, access in self._good.items() for token in (access, refresh)]
 
-    def spoil_access(self) -> None:
-        """The access token is good no longer, whatever its life was said to be."""
-        self._access = ""
+    def spoil(self, access: str) -> None:
+        """The token is good no longer, whatever its life was said to be."""
+        self._good[next(refresh for refresh, good in self._good.items() if good == access)] = ""
 
-    def revoke(self) -> None:
+    def revoke(self, access: str) -> None:
         """The person takes the consent back."""
-        self._access = self._refresh = ""
+        self._good = {refresh: good for refresh, good in self._good.items() if good != access}
 
     async def handle(self, request: web.Request) -> web.Response:
         match request.host, request.path:
@@ -81,7 +83,7 @@ class World:
 
     def _token(self, form: MultiDictProxy[Any]) -> web.Response:
         kind = str(form["grant_type"]).rpartition(":")[2]
-        if kind == "refresh_token" and (not self._refresh or form["refresh_token"] != self._refresh):
+        if kind == "refresh_token" and self._good.pop(str(form["refresh_token"]), None) is None:
             return web.json_response({"error": "invalid_grant"}, status=400)
         if kind == "device_code" and not self.granted:
             return web.json_response({"error": "authorization_pending"}, status=400)
@@ -89,8 +91,9 @@ class World:
             return web.json_response({"error": "invalid_grant"}, status=400)
         self.grants.append(kind)
         number = next(self._numbers)
-        self._access, self._refresh = f"access-token-{number}", f"refresh-token-{number}"
-        tokens = {"access_token": self._access, "refresh_token": self._refresh, "token_type": "Bearer"}
+        access, refresh = f"access-token-{number}", f"refresh-token-{number}"
+        self._good[refresh] = access
+        tokens = {"access_token": access, "refresh_token": refresh, "token_type": "Bearer"}
         return web.json_response({**tokens, **({"expires_in": self.life_s} if self.life_s else {})})
 
     def _is_verified(self, verifier: str) -> bool:
@@ -102,7 +105,7 @@ class World:
         bearer = request.headers["authorization"].removeprefix("Bearer ")
         if question:
             self.bearers.append(bearer)
-        if bearer != self._access:
+        if bearer not in self._good.values():
             error = {"code": 401, "message": "Invalid credentials.", "status": "UNAUTHENTICATED"}
             return web.json_response({"error": error}, status=401)
         return web.json_response(answer)

@@ -62,14 +62,16 @@ class Person:
             async with httpx.AsyncClient() as browser:
                 await browser.get(query["redirect_uri"], params={"code": code, "state": query["state"]})
 
-    async def start(self, type_name: str, credential: dict[str, str], **changes: str) -> None:
-        """Two workers and a front, with this account."""
+    async def start(self, type_name: str, *credentials: dict[str, str], **changes: str) -> None:
+        """Two workers and a front, with these accounts in one pool, called mine-1 and so on."""
         provider = {
             "name": "signed-in",
             "type": type_name,
             "proxy": self.proxy,
             "accept_unofficial": True,
-            "credentials": [{**credential, **changes}],
+            "credentials": [
+                {**credential, "name": f"mine-{number}", **changes} for number, credential in enumerate(credentials, 1)
+            ],
         }
         self.system = System(self.folder, {"providers": [provider]}, self.redis, environ=self.environ)
         await asyncio.to_thread(self.system.start, workers=2)
@@ -103,13 +105,13 @@ class Person:
         assert not done.stderr
         return done.stdout
 
-    async def state(self) -> State:
+    async def states(self, count: int = 1) -> list[State]:
         bus = Bus(self.redis.url)
         await bus.start()
         await bus.up.wait()
-        (view,) = await view_accounts(bus, [("signed-in", "mine")])
+        views = await view_accounts(bus, [("signed-in", f"mine-{number + 1}") for number in range(count)])
         await bus.close()
-        return view.state
+        return [view.state for view in views]
 
     async def close(self) -> None:
         if self.system is not None:
@@ -154,7 +156,7 @@ async def test_a_token_of_unknown_age_is_used_and_renewed_when_it_is_refused(per
     assert contents(await person.ask(type_name, 2)) == {"hello"}
     assert len(person.world.grants) == 1
     first = person.world.secrets[0]
-    person.world.spoil_access()
+    person.world.spoil(first)
     assert contents(await person.ask(type_name)) == {"hello"}
     assert person.world.bearers[2:] == [first, person.world.secrets[0]]
     assert person.world.grants[1:] == ["refresh_token"]
@@ -165,10 +167,10 @@ async def test_a_sign_in_that_ended_waits_for_a_person(person: Person, type_name
     """Clients hear that it is the operator's to mend, who is told how; and nobody is asked again."""
     credential = await person.sign_in(type_name)
     await person.start(type_name, credential)
-    person.world.revoke()
+    person.world.revoke(person.world.secrets[0])
     (answer,) = await person.ask(type_name)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "upstream_credential_invalid")
-    assert await person.state() is State.NEEDS_RENEWAL
+    assert await person.states() == [State.NEEDS_RENEWAL]
     asked = len(person.world.bearers)
     (again,) = await person.ask(type_name)
     assert (again.status_code, again.json()["error"]["code"]) == (503, "upstream_credential_invalid")
@@ -176,3 +178,23 @@ async def test_a_sign_in_that_ended_waits_for_a_person(person: Person, type_name
     assert len(person.world.bearers) == asked
     assert f"Sign in again: penstock login {type_name}" in person.logs()
     assert f"penstock login {type_name}" in await person.accounts()
+
+
+async def test_accounts_of_a_pool_take_turns_and_each_is_renewed_alone(person: Person) -> None:
+    """Of two people: one token is stale at the start, then the other's is refused, then its owner takes it back."""
+    world, type_name = person.world, "qwen-code"
+    world.life_s = 30
+    ann = await person.sign_in(type_name)
+    world.life_s = 3600
+    bob = await person.sign_in(type_name)
+    await person.start(type_name, ann, bob)
+    assert contents([answer for _ in range(4) for answer in await person.ask(type_name)]) == {"hello"}
+    anns, bobs = "access-token-3", "access-token-2"
+    assert sorted(world.bearers[:2]) == sorted(world.bearers[2:]) == [bobs, anns]
+    world.spoil(bobs)
+    assert contents([answer for _ in range(3) for answer in await person.ask(type_name)]) == {"hello"}
+    assert world.grants == ["device_code"] * 2 + ["refresh_token"] * 2
+    assert (set(world.bearers[4:]), world.bearers[4:].count(bobs)) == ({bobs, anns, "access-token-4"}, 1)
+    world.revoke("access-token-4")
+    assert contents(await person.ask(type_name, 6)) == {"hello"}
+    assert await person.states(2) == [State.READY, State.NEEDS_RENEWAL]
