@@ -25,9 +25,12 @@ class CatalogueCache:
     asked for even where the catalogue has it otherwise.
     """
 
-    def __init__(self, bus: Bus, *, kept_s: float = _KEPT_S, may_be_open: bool = True) -> None:
+    def __init__(
+        self, bus: Bus, *, kept_s: float = _KEPT_S, may_be_open: bool = True, check_every_s: float = _CHECK_EVERY_S
+    ) -> None:
         """Before the bus starts. `run` does the work."""
         self._bus = bus
+        self._check_every_s = check_every_s
         self._may_be_open = may_be_open
         self._kept_s = kept_s
         self._catalogue: Catalogue | None = None
@@ -57,7 +60,7 @@ class CatalogueCache:
             except CommandRefused as error:
                 _log.warning("redis refused to show the catalogue", reason=str(error))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CHECK_EVERY_S):
+                async with asyncio.timeout(self._check_every_s):
                     await self._news.wait()
             self._news.clear()
 

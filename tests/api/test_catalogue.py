@@ -15,9 +15,11 @@ from tests.servers import RedisServer
 
 
 @asynccontextmanager
-async def follow(url: str, *, kept_s: float = 120, may_be_open: bool = True) -> AsyncIterator[CatalogueCache]:
+async def follow(
+    url: str, *, kept_s: float = 120, may_be_open: bool = True, check_every_s: float = 0.5
+) -> AsyncIterator[CatalogueCache]:
     bus = Bus(url)
-    cache = CatalogueCache(bus, kept_s=kept_s, may_be_open=may_be_open)
+    cache = CatalogueCache(bus, kept_s=kept_s, may_be_open=may_be_open, check_every_s=check_every_s)
     await bus.start()
     task = asyncio.create_task(cache.run())
     try:
@@ -63,8 +65,9 @@ async def test_there_is_none_before_the_first(store: redis.Redis, redis_url: str
 async def test_a_new_version_replaces_the_old_announced_or_not(
     store: redis.Redis, redis_url: str, *, announce: bool
 ) -> None:
+    """What is announced waits for no other look."""
     await put(store, 1, Catalogue(1).encode())
-    async with follow(redis_url) as cache:
+    async with follow(redis_url, check_every_s=3600 if announce else 0.01) as cache:
         await become(cache, generation(1))
         await put(store, 2, Catalogue(2).encode(), announce=announce)
         await become(cache, generation(2))

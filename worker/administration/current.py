@@ -33,8 +33,10 @@ class CurrentConfiguration:
         file: Loaded,
         environ: Mapping[str, str],
         on_use: Callable[[Loaded], Awaitable[None]],
+        *,
+        look_every_s: float = _LOOK_EVERY_S,
     ) -> None:
-        """Before the bus starts."""
+        """Before the bus starts. Changes are told of; `look_every_s` is for those whose news got lost."""
         self.loaded = file
         self._file = file
         self._overlay = Overlay()
@@ -42,6 +44,7 @@ class CurrentConfiguration:
         self._store = store
         self._environ = environ
         self._on_use = on_use
+        self._look_every_s = look_every_s
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
         bus.subscribe(OVERLAY_NEWS, lambda _: self._news.set())
@@ -73,7 +76,7 @@ class CurrentConfiguration:
             except (BusDown, CommandRefused) as error:
                 _log.debug("changes not looked for", reason=str(error))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S):
+                async with asyncio.timeout(self._look_every_s):
                     await self._news.wait()
             self._news.clear()
 
