@@ -40,6 +40,27 @@ async def test_a_front_that_was_killed_loses_no_new_request(gateway: Gateway) ->
     assert all(answer.exact(3) for answer in answers)
 
 
+async def _say_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    writer.close()
+
+
+async def test_a_front_that_is_just_back_is_asked_when_there_is_no_other(gateway: Gateway) -> None:
+    """nginx leaves it alone until a request there has ended; in a rolling restart its neighbour is gone by then."""
+    ports = [front.port for front in gateway.system.fronts]
+    for front in gateway.system.fronts:
+        front.process.kill()
+    async with httpx.AsyncClient(base_url=gateway.url) as client:
+        for down, up in (ports, ports[::-1]):
+            assert up != down
+            server = await asyncio.start_server(_say_ok, "127.0.0.1", up)
+            statuses = [(await client.get("/livez")).status_code for _ in range(4)]
+            server.close()
+            await server.wait_closed()
+            assert statuses == [200] * 4
+
+
 class _Counted(Ready):
     """Log lines are written after the answer."""
 
