@@ -47,7 +47,7 @@ async def _say_ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def test_a_front_that_is_just_back_is_asked_when_there_is_no_other(gateway: Gateway) -> None:
-    """nginx leaves it alone until a request there has ended; in a rolling restart its neighbour is gone by then."""
+    """Nginx leaves it alone until a request there has ended; in a rolling restart its neighbour is gone by then."""
     ports = [front.port for front in gateway.system.fronts]
     for front in gateway.system.fronts:
         front.process.kill()
