@@ -6,7 +6,7 @@ from typing import Any, Final
 from shared.errors import GatewayError
 from worker.administration.masks import Masks
 from worker.administration.objects import Maker
-from worker.config.importers.openai_style_api import IMPORTER
+from worker.config.importers.openai_style_api import CIRCLE, IMPORTER
 from worker.config.importers.openai_style_export import Entry, entries_of, next_number
 from worker.config.importers.source import Source
 from worker.config.loading import Loaded
@@ -75,6 +75,9 @@ def _converted(entries: dict[int, Entry]) -> Data:
         found = IMPORTER.read(Source(json.dumps(rows)))
     except ValueError as error:
         raise _wrong(str(error)) from None
+    circles = [note for note in found.notes if CIRCLE in note]
+    if circles:
+        raise _wrong("; ".join(circles))
     carried = {key["key"] for key in found.data.get("keys", ())}
     for number, entry in entries.items():
         if entry["token"] not in carried:

@@ -112,6 +112,7 @@ def test_an_entry_is_deleted_by_token_or_mask(file: Loaded) -> None:
         ([{"token": "", "type": "openai", "config": {}}], "entry 1 needs token and type"),
         ([{"token": "t-unheard", "type": "unheard-of", "config": {}}], "its type is not known"),
         ([{"token": "t-router", "type": "router", "config": {"token_pool": ["no"]}}], "leads to no entry"),
+        ([{"token": "t-router", "type": "router", "config": {"token_pool": ["t-router", "tok-zhipu"]}}], "to itself"),
         ([{"token": "t-skylark", "type": "skylark", "config": {"api_key": "A:B"}}], "its API is shut down"),
     ],
 )

@@ -35,6 +35,17 @@ def test_go_documented_names_work() -> None:
     assert "dangbei: was always on there and is not offered" in notes(loaded)
 
 
+def test_go_tokens_are_renewed_only_with_what_the_file_does_not_have() -> None:
+    told = notes(imported("openai-compatible-go.config.json"))
+    assert "gemini_cli[1]: the token serves until it ends; to have it renewed, add client_id" in told
+
+
+def test_go_a_port_that_was_any_is_told() -> None:
+    loaded = imported("openai-compatible-go.config.json", lambda text: text.replace("8080", "0"))
+    assert loaded.config.server.port == 8080
+    assert "port: was absent or 0, which meant any free one; 8080 is used" in notes(loaded)
+
+
 def test_go_lists_may_be_empty_and_the_proxy_is_for_gemini_alone() -> None:
     text = text_of("openai-compatible-go.config.json").replace(
         '"host"', '"proxy": "http://p:1", "qwen_code": [], "host"'
@@ -81,8 +92,10 @@ def test_gptomni_takes_any_model_name_and_its_cookies_take_turns() -> None:
 
 @pytest.mark.parametrize("key", ["", "1"])
 def test_gptomni_without_a_real_key_had_none(key: str) -> None:
-    config = imported("gptomni-2api.env", lambda text: text.replace(MASTER, key)).config
+    loaded = imported("gptomni-2api.env", lambda text: text.replace(MASTER, key))
+    config = loaded.config
     assert config.keys == ()
+    assert "give yours default_model: gptomni" in notes(loaded)
 
 
 def test_gptomni_a_sample_key_is_refused() -> None:
@@ -96,6 +109,24 @@ def test_gptomni_names_and_timeout_are_kept() -> None:
     assert targets(loaded.config, "gpt-4o") == [("gptomni/gptomni", 1)]
     assert loaded.config.providers[0].timeouts.first_token_s == 25
     assert ".env: OTHER is not known" in notes(loaded)
+
+
+def test_gateway_overrides_name_endpoints_that_there_are() -> None:
+    loaded = imported("go-oai-gateway.config.yaml", lambda text: text.replace("your-provider-2/claude", "gone/claude"))
+    assert targets(loaded.config, "claude-3-opus") == [("your-provider-1/claude-3-opus-20240229", 10)]
+    assert "claude-3-opus: gone/claude-v3-opus names no endpoint and was left out" in notes(loaded)
+
+
+def test_dashscope_what_differs_is_told() -> None:
+    told = notes(imported("dashscope-gateway.env", lambda text: f"{text}\nDASHSCOPE_API_KEY=sk-x\n"))
+    for text in (
+        "histories of more than 20 messages are no longer cut",
+        "empty messages of the assistant and repeated ones of the user are no longer taken out",
+        "max_tokens: null means 2000 for all models",
+        "its video endpoints are not offered",
+        "DASHSCOPE_API_KEY is not read by it",
+    ):
+        assert text in told
 
 
 def test_dashscope_callers_bring_their_own_keys_for_any_model() -> None:

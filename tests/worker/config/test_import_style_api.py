@@ -1,5 +1,6 @@
 """A model-config.json of openai-style-api."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,79 @@ STYLE = """[
   {"token": "token-number-1", "type": "openai", "config": {"api_key": "k", "api_base": "http://h//v1/"}},
   {"type": "openai"}, /* trailing comma */
 ]"""
+
+
+GOOD = {"token": "token-number-1", "type": "openai", "config": {"api_key": "k"}}
+
+
+def beside_a_good_one(type_name: str, **config: Any) -> Loaded:
+    entry = {"token": "token-number-2", "type": type_name, "config": config}
+    return parse(json.dumps([GOOD, entry]), {}, path=Path("f"), generation=1)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "config", "told"),
+    [
+        ("openai", {}, "openai-2: needs api_key"),
+        ("azure", {"api_key": "k"}, "azure-2: needs api_base"),
+        ("claude-web", {"single_conversation": True}, "claude-web-2: needs cookie"),
+        ("bing-sydney", {"style": "precise"}, "bing-sydney-2: needs cookie"),
+        ("xunfei-spark-api", {"app_id": "a"}, "xunfei-spark-api-2: needs api_key, api_secret"),
+    ],
+)
+def test_style_an_entry_that_could_not_answer_is_left_out_alone(
+    type_name: str, config: dict[str, Any], told: str
+) -> None:
+    loaded = beside_a_good_one(type_name, **config)
+    assert [key.name for key in loaded.config.keys] == ["openai-1"]
+    assert f"{told} and was left out, as it was there" in notes(loaded)
+
+
+@pytest.mark.parametrize(
+    ("type_name", "config", "overrides", "told"),
+    [
+        ("azure", {"api_base": "https://u/", "n": 2, "seed": 1}, {"n": 2}, "seed had no effect there"),
+        ("zhipu-api", {"top_p": 0.5, "max_tokens": 5}, {"top_p": 0.5}, "max_tokens had no effect there"),
+        ("qwen", {"top_k": 5}, {"top_k": 5}, "replaced temperature and top_p of requests"),
+        ("skylark", {"model": "m", "seed": 1}, {}, "seed had no effect there"),
+        ("gemini", {"temperature": 1}, {}, "temperature had no effect"),
+        ("xunfei-spark-api", {"app_id": "a", "api_secret": "s"}, {}, "its limit of 1024 tokens to an answer"),
+        ("openai", {"seed": 1, "own": {"x": 1}}, {"seed": 1, "own": {"x": 1}}, ""),
+    ],
+)
+def test_style_what_had_an_effect_is_kept_and_what_differs_is_told(
+    type_name: str, config: dict[str, Any], overrides: dict[str, Any], told: str
+) -> None:
+    loaded = beside_a_good_one(type_name, api_key="id.secret", **config)
+    assert dict(loaded.config.providers[1].overrides) == overrides
+    assert told in notes(loaded)
+
+
+def test_style_what_bing_did_not_know_is_told() -> None:
+    loaded = beside_a_good_one("bing-sydney", cookie="c", style="h3", temperature=1)
+    assert loaded.config.providers[1].options.model_dump()["style"] == "balanced"
+    for text in ("its style is none of creative, balanced, precise", "temperature had no effect there"):
+        assert text in notes(loaded)
+
+
+def test_style_routers_that_lead_back_to_themselves_lose_that_way_alone() -> None:
+    routers = {"one": ["two", "token-number-1"], "two": ["one", "token-number-1"], "alone": ["alone"]}
+    entries = [
+        {"token": token, "type": "router", "config": {"router_strategy": "random", "token_pool": pool}}
+        for token, pool in routers.items()
+    ]
+    loaded = parse(json.dumps([GOOD, *entries]), {}, path=Path("f"), generation=1)
+    assert targets(loaded.config, "router-2/*") == [("router-3/*", 1), ("openai-1/*", 1)]
+    assert targets(loaded.config, "router-3/*") == [("openai-1/*", 1)]
+    assert [key.name for key in loaded.config.keys] == ["openai-1", "router-2", "router-3"]
+    for name, by_way_of in (("router-3", "router-2"), ("router-4", "router-4")):
+        assert f"{name}: leads back to itself, by way of {by_way_of}: that token was left out" in notes(loaded)
+
+
+def test_style_name_routers_lose_such_a_way_too() -> None:
+    loaded = beside_a_good_one("model-name-router", **{"model-2-token": {"a": "token-number-1", "b": "token-number-2"}})
+    assert list(loaded.config.models) == ["model-name-router-2/a"]
+    assert "model-name-router-2: leads back to itself" in notes(loaded)
 
 
 def test_style_what_leads_nowhere_is_left_out_and_told() -> None:

@@ -25,7 +25,9 @@ def convert(source: Source) -> Imported:
     )
     draft.more["passthrough"] = {"provider": "dashscope"}
     draft.note("max_tokens is lowered to 2000 for farui-plus and to 4000 for others, as there: see most_tokens")
+    draft.note("max_tokens: null means 2000 for all models, as if it were left out; it meant 4000 for others there")
     draft.note("histories of more than 20 messages are no longer cut")
+    draft.note("empty messages of the assistant and repeated ones of the user are no longer taken out")
     draft.note("its video endpoints are not offered")
     return draft.done()
 

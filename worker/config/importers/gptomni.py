@@ -40,9 +40,11 @@ def convert(source: Source) -> Imported:
             draft.models[name] = f"{_MODEL}/{_MODEL}"
     draft.models["*"] = f"{_MODEL}/{_MODEL}"
     draft.more["routing"] = {"strategy": "round-robin"}
-    key = env.get("API_MASTER_KEY", "")
+    key, default = env.get("API_MASTER_KEY", ""), env.get("DEFAULT_MODEL") or _MODEL
     if key not in {"", "1"}:
-        draft.keys.append({"name": "master", "key": key, "default_model": env.get("DEFAULT_MODEL") or _MODEL})
+        draft.keys.append({"name": "master", "key": key, "default_model": default})
+    else:
+        draft.note(f"requests must name a model, for it had no key to set one for: give yours default_model: {default}")
     draft.note("its fixed limit of two requests a minute for all accounts was left out; set limits.rpm if you want one")
     draft.note("the whole dialogue is sent, not the last message alone; set last_message_only: true for the old way")
     return draft.done()

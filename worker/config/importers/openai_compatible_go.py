@@ -83,8 +83,10 @@ def _values(draft: Draft, name: str, account: Mapping[str, Any], where: str) -> 
         return {"token": token, **{key: account.get(key) for key in _DEVICE_FIELDS if key in account}}
     ignored = ("token_type", "expires_in")
     draft.left_over(token, (*_OAUTH_FIELDS, *ignored), f"{where}.token")
-    if not token.get("expiry"):
-        draft.note(f"{where}: the token's expiry is unknown; it is used, and refreshed when it is first refused")
+    draft.note(
+        f"{where}: the token serves until it ends; to have it renewed, add client_id (and Google's client_secret) of "
+        "the OAuth client that it was made with, or sign in again with `penstock login`"
+    )
     values = {key: token.get(key) for key in _OAUTH_FIELDS}
     return values | ({"project_id": account.get("project_id")} if name == "gemini_cli" else {})
 

@@ -4,15 +4,16 @@ Each entry becomes a provider or a route of its own, and a client key that leads
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from worker.config.importers.contract import Draft, Imported, Importer
-from worker.config.importers.openai_style_types import TYPES
+from worker.config.importers.openai_style_types import TYPES, missing
 from worker.config.importers.source import Source
 
 _DEFAULT_MODEL = "gpt-3.5-turbo"
 _ROUTER, _NAMES = "router", "model-name-router"
+CIRCLE = "leads back to itself"
 _STRATEGIES = ("round-robin", "random")
 
 
@@ -35,7 +36,7 @@ def recognises(source: Source) -> bool:
 
 def convert(source: Source) -> Imported:
     draft = Draft("0.0.0.0", 8090, cors_origins=["*"])  # noqa: S104  its own default
-    entries = _entries(draft, source.json)
+    entries = _without_circles(draft, _entries(draft, source.json))
     targets: dict[str, str] = {}
     for token, entry in entries.items():
         target = _target(draft, entry)
@@ -59,6 +60,7 @@ def convert(source: Source) -> Imported:
         )
     draft.more["routing"] = {"mode": "prefix"}
     draft.more["admin"] = {"openai_style_api": True}
+    draft.note("its administration page is not offered; what the page called is, with the token that it asked for")
     draft.note(
         "fields that it dropped from requests in silence (max_tokens, tools, ...) now reach upstreams that know them"
     )
@@ -78,6 +80,43 @@ def _entries(draft: Draft, data: list[Any]) -> dict[str, _Entry]:
     return found
 
 
+def _without_circles(draft: Draft, entries: Mapping[str, _Entry]) -> dict[str, _Entry]:
+    """There a request that came back to a router that it had passed never ended."""
+    open_: dict[str, _Entry] = {}
+
+    def follow(token: str, passed: tuple[str, ...]) -> None:
+        if token in open_ or token not in entries:
+            return
+        passed, entry = (*passed, token), entries[token]
+        for other in _links(entry):
+            if other in passed:
+                draft.note(f"{entry.name}: {CIRCLE}, by way of {entries[other].name}: that token was left out")
+                entry = _unlinked(entry, other)
+            else:
+                follow(other, passed)
+        open_[token] = entry
+
+    for token in entries:
+        follow(token, ())
+    return {token: open_[token] for token in entries}
+
+
+def _links(entry: _Entry) -> list[str]:
+    """The tokens that a router leads to."""
+    if entry.type == _ROUTER:
+        return list(entry.config.get("token_pool") or ())
+    return list((entry.config.get("model-2-token") or {}).values()) if entry.type == _NAMES else []
+
+
+def _unlinked(entry: _Entry, token: str) -> _Entry:
+    if entry.type == _ROUTER:
+        changed: dict[str, Any] = {"token_pool": [one for one in entry.config["token_pool"] if one != token]}
+    else:
+        left = {model: one for model, one in entry.config["model-2-token"].items() if one != token}
+        changed = {"model-2-token": left}
+    return replace(entry, config={**entry.config, **changed})
+
+
 def _target(draft: Draft, entry: _Entry) -> str | None:
     """The name under which routes reach the entry; a `*` in it takes the model that the client asked for."""
     if entry.type in {_ROUTER, _NAMES}:
@@ -85,6 +124,9 @@ def _target(draft: Draft, entry: _Entry) -> str | None:
     make = TYPES.get(entry.type)
     if make is None:
         draft.note(f"{entry.name}: its type is not known and it was left out")
+        return None
+    if lacks := missing(entry.type, entry.config):
+        draft.note(f"{entry.name}: needs {', '.join(lacks)} and was left out, as it was there")
         return None
     return make(draft, entry.name, entry.config)
 
@@ -101,11 +143,7 @@ def _usable(draft: Draft, entries: Mapping[str, _Entry], targets: dict[str, str]
 
 
 def _leads_somewhere(entry: _Entry, targets: Mapping[str, str]) -> bool:
-    if entry.type == _ROUTER:
-        return any(token in targets for token in entry.config.get("token_pool") or ())
-    if entry.type == _NAMES:
-        return any(token in targets for token in (entry.config.get("model-2-token") or {}).values())
-    return True
+    return entry.type not in {_ROUTER, _NAMES} or any(token in targets for token in _links(entry))
 
 
 def _router(draft: Draft, entry: _Entry, targets: Mapping[str, str]) -> None:

@@ -13,7 +13,25 @@ from worker.providers.registry import providers
 Config = Mapping[str, Any]
 Convert = Callable[[Draft, str, Config], str | None]
 _SPARK_OPTIONS = ("prompt", "uid", "chat_id")
+_STYLES = ("creative", "balanced", "precise")
+# What its adapter let through of a request and of the entry's own fields.
+_AZURE_FIELDS = (
+    *("temperature", "n", "stop", "max_tokens", "presence_penalty", "frequency_penalty", "logit_bias", "user"),
+    *("function_call", "functions"),
+)
+_ZHIPU_FIELDS = ("temperature", "top_p")
+_NEEDED: Mapping[str, tuple[str, ...]] = {
+    "azure": ("api_base", "api_key"),
+    "claude-web": ("cookie",),
+    "bing-sydney": ("cookie",),
+    "xunfei-spark-api": ("app_id", "api_key", "api_secret"),
+}
 _ARK_MODEL = "doubao-seed-1-6-251015"
+
+
+def missing(type_name: str, config: Config) -> list[str]:
+    """The fields without which an entry could not answer."""
+    return [field for field in _NEEDED.get(type_name, ("api_key",)) if not config.get(field)]
 
 
 def compatible_type(address: str) -> str:
@@ -34,6 +52,8 @@ def _openai(draft: Draft, name: str, config: Config) -> str:
 
 def _azure(draft: Draft, name: str, config: Config) -> str:
     model = config.get("deployment_id") or "*"
+    own = ("api_key", "api_base", "api_version", "deployment_id")
+    draft.left_over(config, (*own, *_AZURE_FIELDS), name, "had no effect there")
     where = draft.provider(
         name,
         "azure-openai",
@@ -41,7 +61,7 @@ def _azure(draft: Draft, name: str, config: Config) -> str:
         base_url=str(config.get("api_base") or "").rstrip("/"),
         api_version=config.get("api_version"),
         models=[model],
-        overrides=_rest(config, "api_key", "api_base", "api_version", "deployment_id"),
+        overrides=_only(config, *_AZURE_FIELDS),
     )
     return f"{where}/{model}"
 
@@ -67,8 +87,9 @@ def _claude_web(draft: Draft, name: str, config: Config) -> str:
 def _zhipu(draft: Draft, name: str, config: Config) -> str:
     if config.get("prompt"):
         draft.note(f"{name}: prompt was left out, because the model takes system messages now")
-    overrides = _rest(config, "api_key", "model", "prompt")
-    return _plain(draft, name, "zhipu", {"api_key": config.get("api_key")}, config.get("model"), overrides=overrides)
+    draft.left_over(config, ("api_key", "model", "prompt", *_ZHIPU_FIELDS), name, "had no effect there")
+    account, overrides = {"api_key": config.get("api_key")}, _only(config, *_ZHIPU_FIELDS)
+    return _plain(draft, name, "zhipu", account, config.get("model"), overrides=overrides)
 
 
 def _spark(draft: Draft, name: str, config: Config) -> str:
@@ -76,6 +97,10 @@ def _spark(draft: Draft, name: str, config: Config) -> str:
     overrides = _rest(config, *account, "api_model_version", *_SPARK_OPTIONS)
     options = {key: config.get(key) for key in _SPARK_OPTIONS}
     version = config.get("api_model_version") or "v3.5"
+    if "max_tokens" not in config:
+        draft.note(
+            f"{name}: its limit of 1024 tokens to an answer was left out; set defaults.max_tokens if you want it"
+        )
     return _plain(draft, name, "spark", account, version, overrides=overrides, **options)
 
 
@@ -86,13 +111,21 @@ def _gemini(draft: Draft, name: str, config: Config) -> str:
 
 def _bing(draft: Draft, name: str, config: Config) -> str:
     style = config.get("style") or "balanced"
+    if style not in _STYLES:
+        draft.note(f"{name}: its style is none of {', '.join(_STYLES)}; balanced is used")
+        style = "balanced"
+    draft.left_over(config, ("cookie", "style", "proxy", "proxies"), name, "had no effect there")
     account = {"cookie": config.get("cookie")}
     return _plain(draft, name, "bing-sydney", account, f"bing-{style}", proxy=_proxy(config), style=style)
 
 
 def _qwen(draft: Draft, name: str, config: Config) -> str:
-    account = {"api_key": config.get("api_key")}
-    return _plain(draft, name, "dashscope", account, config.get("model"), overrides=_rest(config, "api_key", "model"))
+    account, overrides = {"api_key": config.get("api_key")}, _rest(config, "api_key", "model")
+    if overrides and not {"temperature", "top_p"} <= overrides.keys():
+        draft.note(
+            f"{name}: its own fields replaced temperature and top_p of requests; now each wins over its like alone"
+        )
+    return _plain(draft, name, "dashscope", account, config.get("model"), overrides=overrides)
 
 
 def _skylark(draft: Draft, name: str, config: Config) -> str | None:
@@ -100,6 +133,7 @@ def _skylark(draft: Draft, name: str, config: Config) -> str | None:
     if ":" in key or not key:
         draft.note(f"{name}: its API is shut down and AK:SK pairs do not work on Ark: make an Ark API key and add it")
         return None
+    draft.left_over(config, ("api_key", "model", "temperature", "max_length"), name, "had no effect there")
     draft.note(f"{name}: {config.get('model')} is retired; {_ARK_MODEL} on Ark answers in its place")
     defaults = {"temperature": config.get("temperature"), "max_tokens": config.get("max_length")}
     filled = {field: value for field, value in defaults.items() if value}
@@ -116,6 +150,10 @@ def _plain(draft: Draft, name: str, type_name: str, account: Mapping[str, Any], 
 def _rest(config: Config, *known: str) -> dict[str, Any]:
     """Whatever is no setting of the type wins over the client's request."""
     return {key: value for key, value in config.items() if key not in known}
+
+
+def _only(config: Config, *wanted: str) -> dict[str, Any]:
+    return {key: config[key] for key in wanted if key in config}
 
 
 def _proxy(config: Config) -> str | None:
