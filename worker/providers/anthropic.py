@@ -23,6 +23,7 @@ from worker.providers.contract import (
     StreamMapper,
     UpstreamRequest,
 )
+from worker.providers.old_functions import completion_as_asked, mapper_as_asked
 
 # The SDKs reckon 128,000 tokens an hour and refuse whole answers that may take more than ten minutes.
 _LONGEST_WHOLE: Final = 21_333
@@ -46,13 +47,13 @@ class Anthropic(Provider):
         return UpstreamRequest("POST", url, _headers(chat.settings, credential), orjson.dumps(body), streamed=streamed)
 
     def parse_response(self, chat: ChatCall, body: bytes) -> JsonObject:
-        return parse_message(chat, body)
+        return completion_as_asked(chat, parse_message(chat, body))
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         return parse_error(status, headers, body)
 
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
-        return MessageMapper(chat)
+        return mapper_as_asked(chat, MessageMapper(chat))
 
     def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
         return UpstreamRequest("GET", f"{settings.base_url}/models?limit=1000", _headers(settings, credential))

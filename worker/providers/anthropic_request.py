@@ -20,6 +20,7 @@ from worker.providers.anthropic_messages import UPSTREAM, Dialogue, cache_contro
 from worker.providers.anthropic_models import BUDGETS, Traits, traits
 from worker.providers.contract import ChatCall, JsonObject, Options
 from worker.providers.fields import refusal, wishes
+from worker.providers.old_functions import asks_old_form
 from worker.providers.schema_subset import Subset, fit
 from worker.providers.toolbox import TOOL_FIELDS, Tool, Toolbox, read_tools
 
@@ -202,7 +203,8 @@ def _set_tools(body: JsonObject, box: Toolbox, dialogue: Dialogue, chat: ChatCal
                 why = "while it thinks within a budget" if budgeted else "at all"
                 raise refusal(box.choice_path, UPSTREAM, f"{chat.model} cannot be made to call a tool {why}")
             choice = {}
-    if not box.parallel and choice.get("type") != "none":
+    one_call = not box.parallel or asks_old_form(chat)
+    if one_call and choice.get("type") != "none":
         choice = {"type": "auto", **choice, "disable_parallel_tool_use": True}
     if choice:
         body["tool_choice"] = choice

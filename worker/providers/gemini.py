@@ -23,6 +23,7 @@ from worker.providers.gemini_answer import GenerateMapper, parse_answer
 from worker.providers.gemini_errors import parse_error
 from worker.providers.gemini_models import UPSTREAM
 from worker.providers.gemini_request import GeminiOptions, build_body
+from worker.providers.old_functions import completion_as_asked, mapper_as_asked
 
 _PREFIX: Final = "models/"
 
@@ -44,13 +45,13 @@ class Gemini(Provider):
         return UpstreamRequest("POST", url, _headers(credential), body, streamed=chat.stream)
 
     def parse_response(self, chat: ChatCall, body: bytes) -> JsonObject:
-        return parse_answer(chat, body, UPSTREAM)
+        return completion_as_asked(chat, parse_answer(chat, body, UPSTREAM))
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         return parse_error(status, headers, body, UPSTREAM)
 
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
-        return GenerateMapper(chat, UPSTREAM)
+        return mapper_as_asked(chat, GenerateMapper(chat, UPSTREAM))
 
     def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
         return UpstreamRequest("GET", f"{settings.base_url}/models?pageSize=1000", _headers(credential))

@@ -27,6 +27,7 @@ from worker.providers.contract import (
 from worker.providers.gemini_answer import GenerateMapper, parse_answer
 from worker.providers.gemini_errors import parse_error
 from worker.providers.gemini_request import GeminiOptions, build_body
+from worker.providers.old_functions import completion_as_asked, mapper_as_asked
 from worker.providers.sessions import derived_uuid
 
 _UPSTREAM: Final = "Gemini Code Assist"
@@ -82,13 +83,13 @@ class GeminiCli(Provider):
         return UpstreamRequest("POST", url, headers, orjson.dumps(envelope), streamed=chat.stream)
 
     def parse_response(self, chat: ChatCall, body: bytes) -> JsonObject:
-        return parse_answer(chat, body, _UPSTREAM, wrapped=True)
+        return completion_as_asked(chat, parse_answer(chat, body, _UPSTREAM, wrapped=True))
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         return parse_error(status, headers, body, _UPSTREAM)
 
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
-        return GenerateMapper(chat, _UPSTREAM, wrapped=True)
+        return mapper_as_asked(chat, GenerateMapper(chat, _UPSTREAM, wrapped=True))
 
 
 def _opening(request: JsonObject) -> str:

@@ -108,6 +108,8 @@ class Contents:
         if old:
             arguments = read_arguments(old["arguments"], f"{path}.function_call.arguments")
             calls.append({"functionCall": {"name": old["name"], "args": arguments}})
+            if _signature(old):
+                calls[-1]["thoughtSignature"] = _signature(old)
         if calls and self._signs:
             calls[0].setdefault("thoughtSignature", _UNSIGNED)
         return parts + calls

@@ -1,6 +1,7 @@
 """The tools of a request and how they may be chosen, read once for every dialect that does not speak OpenAI's.
 
-`functions` and `function_call`, the deprecated names, mean the same as `tools` and `tool_choice`.
+`functions` and `function_call`, the deprecated names, mean the same as `tools` and `tool_choice`, but for one call at a
+time: `old_functions` turns the answer into their form.
 """
 
 from collections.abc import Mapping
