@@ -11,12 +11,14 @@ from tests.providers.cases import FOLDER, Case
 
 @pytest.mark.parametrize("name", ["dated", "old"])
 def test_the_dated_style_asks_what_the_official_client_asks(name: str) -> None:
-    """Same URL, same body but for the model, which the dated style has in its URL, and the way to log in."""
+    """Same URL and way to log in; same body but for the model, which stands in the URL, and a role that came later."""
     case = Case(FOLDER / "azure-openai" / name)
     ours, theirs = case.json("request.json"), asked_by_official_client(case)
     assert ours["url"] == str(theirs.url)
     body = json.loads(theirs.content)
     assert body.pop("model") == case.call().model
+    assert body["messages"][0].pop("role") == "developer"
+    assert ours["body"]["messages"][0].pop("role") == "system"
     assert ours["body"] == body
     for header in ("api-key", "authorization"):
         assert ours["headers"].get(header) == theirs.headers.get(header)

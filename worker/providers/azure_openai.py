@@ -13,6 +13,7 @@ import orjson
 
 from worker.faults import Fault
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
+from worker.providers.compatible_history import without_developers
 from worker.providers.compatible_row import Row
 from worker.providers.compatible_stream import ChunkMapper
 from worker.providers.contract import (
@@ -31,6 +32,8 @@ _OF_CHUNK: Final = ("prompt_filter_results", "prompt_annotations")
 _OF_CHOICE: Final = ("content_filter_results", "content_filter_offsets", "content_filter_result")
 # The first api-version that knows stream_options.
 _USAGE_SINCE: Final = "2024-09"
+# The first that knows the role: 2024-12-01-preview, with o1. Those before it answer 400 invalid_value.
+_DEVELOPERS_SINCE: Final = "2024-12"
 
 
 class AzureOptions(CompatibleOptions):
@@ -95,6 +98,8 @@ class AzureOpenAI(CompatibleProvider):
             del body["model"]
             if version < _USAGE_SINCE:
                 body.pop("stream_options", None)
+            if version < _DEVELOPERS_SINCE:
+                body["messages"] = without_developers(body["messages"])
         return body
 
     def tidy_completion(self, data: JsonObject, chat: ChatCall) -> JsonObject:

@@ -20,7 +20,7 @@ def taken_back(messages: Iterable[Mapping[str, Any]], row: Row, model: str, *, d
     """Raises InvalidRequest for what cannot be said, unless `drop` leaves it out."""
     told = list(messages)
     if not row.developer_role:
-        told = [{**message, "role": "system"} if message["role"] == "developer" else message for message in told]
+        told = without_developers(told)
     if not row.members:
         return told
     reasoning = first_match(row.reasoning_back, model)
@@ -31,6 +31,11 @@ def taken_back(messages: Iterable[Mapping[str, Any]], row: Row, model: str, *, d
                 raise refusal(f"messages[{index}].audio", row.title, "it does not keep what it said")
             told[index] = _cut(message, frozenset(members.split()), reasoning)
     return told
+
+
+def without_developers(messages: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The messages with the older name of the developer's role."""
+    return [{**message, "role": "system"} if message["role"] == "developer" else message for message in messages]
 
 
 def _cut(message: Mapping[str, Any], members: frozenset[str], reasoning: str | None) -> JsonObject:
