@@ -124,6 +124,26 @@ async def test_a_prompt_that_is_too_long_goes_to_the_fallback(gateway: Gateway, 
     assert upstream.models() == ["long", "long-other"]
 
 
+async def test_a_route_chooses_what_its_fallback_is_for(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["long"] = [error(400, "content_filter"), error(400, "context_length_exceeded")]
+    answers = [await gateway.ask("by-cause") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert answers[1].json()["error"]["code"] == "context_length_exceeded"
+    assert upstream.models() == ["long", "long-other", "long"]
+
+
+async def test_the_next_in_order_serves_while_the_first_has_no_room(gateway: Gateway, upstream: Counting) -> None:
+    gate = upstream.gates["foremost-a"] = asyncio.Event()
+    first = asyncio.create_task(gateway.ask("in-order"))
+    await upstream.is_called(1)
+    assert (await gateway.ask("in-order")).status_code == 200
+    gate.set()
+    assert (await first).status_code == 200
+    await gateway.runs("foremost", 0)
+    assert (await gateway.ask("in-order")).status_code == 200
+    assert upstream.models() == ["foremost", "idle-y", "foremost"]
+
+
 async def test_the_first_of_a_race_wins_and_the_loser_is_cancelled(gateway: Gateway, upstream: Counting) -> None:
     upstream.pause_s["racing"] = 3600
     answer = await gateway.ask("fast")
@@ -197,6 +217,17 @@ async def test_who_cannot_be_served_in_time_is_refused_at_once(gateway: Gateway,
     assert (len(refused), len(upstream.seen)) == (8, 1)
     assert all(int(answer.headers["retry-after"]) > 90 for answer in refused)
     assert all("estimated wait" in answer.json()["error"]["message"] for answer in refused)
+
+
+async def test_a_keys_own_patience_counts_more_than_the_routes(gateway: Gateway, upstream: Counting) -> None:
+    """One a minute: who has a second is refused at once, and who has what the route gives waits."""
+    assert (await gateway.ask("patient")).status_code == 200
+    refused = await gateway.ask("patient", key=RULED_KEY)
+    assert (refused.status_code, int(refused.headers["retry-after"]) > 1) == (429, True)
+    waiting = asyncio.create_task(gateway.ask("patient"))
+    await gateway.waits("slower", 1)
+    waiting.cancel()
+    assert upstream.models() == ["slower"]
 
 
 async def test_configuration_wins_over_the_client(gateway: Gateway, upstream: Counting) -> None:

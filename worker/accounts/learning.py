@@ -14,6 +14,7 @@ _UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|d|h|m|s)")
 _DURATION = re.compile(rf"(?:{_PIECE.pattern})+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_COUNTERS = ("requests", "tokens", "input-tokens", "output-tokens", "requests-day", "tokens-day", "")
 _LONGEST_S = 7 * 86400.0
 _YEAR_2001_S = 1e9
 _YEAR_2001_MS = 1e12
@@ -77,7 +78,7 @@ def learn(headers: Mapping[str, str], now_s: float) -> Lesson:
     """The lesson of an answer's headers, whatever its status. `now_s` is unix time."""
     if not any("ratelimit" in name for name in headers):
         return NOTHING
-    rest_s = max(_rest_s(headers, what, now_s) for what in ("requests", "tokens", "input-tokens", "output-tokens", ""))
+    rest_s = max(_rest_s(headers, what, now_s) for what in _COUNTERS)
     return Lesson(rest_s, _count(headers, "limit", "requests") or 0, _count(headers, "limit", "tokens") or 0)
 
 

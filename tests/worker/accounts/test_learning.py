@@ -56,6 +56,19 @@ def test_nothing_left_rests_until_the_reset_of_what_is_used_up() -> None:
     assert learn(headers, NOW_S) == Lesson(rest_s=62, rpm=500, tpm=30000)
 
 
+def test_a_days_limit_is_no_minutes() -> None:
+    """Cerebras counts requests by the day and tokens by the minute."""
+    headers = {
+        "x-ratelimit-limit-requests-day": "14400",
+        "x-ratelimit-remaining-requests-day": "0",
+        "x-ratelimit-reset-requests-day": "33011.38",
+        "x-ratelimit-limit-tokens-minute": "60000",
+        "x-ratelimit-remaining-tokens-minute": "59000",
+        "x-ratelimit-reset-tokens-minute": "11.38",
+    }
+    assert learn(headers, NOW_S) == Lesson(rest_s=33011.38, tpm=60000)
+
+
 def test_anthropics_form_is_read() -> None:
     headers = {
         "anthropic-ratelimit-requests-limit": "50",
