@@ -63,6 +63,23 @@ async def test_random_reaches_every_credential(bench: Bench) -> None:
     assert Counter(found) == {"a": 10, "b": 10, "c": 10, "d": 10}
 
 
+async def test_a_lease_is_one_round_trip_with_a_hundred_credentials_too(bench: Bench) -> None:
+    """And settling it, which nobody awaits, another."""
+    accounts = await bench.worker(provider(weights="1 " * 100, rpm=1000, tpm=100_000, concurrency=5))
+    await take(accounts)  # the first one tells Redis of the pool
+
+    async def calls() -> int:
+        stats = (await bench.bus.command("INFO", "commandstats")).decode()
+        return int(stats.partition("cmdstat_evalsha:calls=")[2].partition(",")[0])
+
+    before = await calls()
+    lease = await take(accounts, Ask(ANY, tokens=10))
+    assert await calls() == before + 1
+    accounts.settle(lease, tokens=7, well=True)
+    await bench.heard(accounts)
+    assert await calls() == before + 2
+
+
 async def test_a_standby_serves_only_when_nothing_else_can(bench: Bench) -> None:
     accounts = await bench.worker(provider(weights="1 0", concurrency=1))
     assert [(await take(accounts)).credential for _ in range(2)] == ["a", "b"]
