@@ -37,6 +37,7 @@ def test_go_documented_names_work() -> None:
 
 def test_go_tokens_are_renewed_only_with_what_the_file_does_not_have() -> None:
     told = notes(imported("openai-compatible-go.config.json"))
+    assert "a config.local.json beside it won over config.json there" in told
     assert "gemini_cli[1]: the token serves until it ends; to have it renewed, add client_id" in told
 
 

@@ -167,6 +167,7 @@ def test_style_routers_that_lead_back_to_themselves_lose_that_way_alone() -> Non
     loaded = parse(json.dumps([GOOD, *entries]), {}, path=Path("f"), generation=1)
     assert targets(loaded.config, "router-2/*") == [("router-3/*", 1), ("openai-1/*", 1)]
     assert targets(loaded.config, "router-3/*") == [("openai-1/*", 1)]
+    assert loaded.config.models["router-2/*"].strategy is Strategy.RANDOM
     assert [key.name for key in loaded.config.keys] == ["openai-1", "router-2", "router-3"]
     for name, by_way_of in (("router-3", "router-2"), ("router-4", "router-4")):
         assert f"{name}: leads back to itself, by way of {by_way_of}: that token was left out" in notes(loaded)

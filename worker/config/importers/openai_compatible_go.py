@@ -57,6 +57,7 @@ def convert(source: Source) -> Imported:
                 draft.note(f"{name}/{old}: answered by {new} today")
     _aliases(draft)
     draft.note("dangbei: was always on there and is not offered: it sends prompts to a third party's signing server")
+    draft.note("a config.local.json beside it won over config.json there: import that one, which has the newest tokens")
     draft.note("the vendor paths that it forwarded and its open profiler are not offered")
     draft.more["routing"] = {"mode": "prefix", "strategy": "round-robin"}
     return draft.done()
