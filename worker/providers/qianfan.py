@@ -1,8 +1,9 @@
 """Baidu Qianfan (ERNIE), interface V2: OpenAI's dialect with content flags, web search and its own thinking switches.
 
-Sources: cloud.baidu.com/doc/qianfan-api, pages 3m7of64lb (chat) and Om9b4yj3w (error codes). V1 (access tokens, model
-in the URL) was shut down in August 2026. A code for refused content is named nowhere: codes that speak of unsafe or
-sensitive content count as such.
+Sources: cloud.baidu.com/doc/qianfan-api, pages 3m7of64lb (chat), Dmba8k71y (models) and Om9b4yj3w (error codes). V1
+(access tokens, model in the URL) was shut down in August 2026. Refused content is of type `unsafe_request`. The codes
+of the Coding and Token plans, whose base URLs are /v2/coding and /v2/tokenplan/personal, are those that clients of
+these plans in public repositories handle.
 """
 
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ _MODELS: Final = (
     "ernie-speed-128k",
     "ernie-lite-8k",
 )
+_PLANS: Final = ("coding_plan", "token_plan_person")
 _CODES: Final = {
     "invalid_iam_token": Fault.CREDENTIAL_REJECTED,
     "no_parameter_permission": Fault.CREDENTIAL_REJECTED,
@@ -65,6 +67,16 @@ _CODES: Final = {
     "rpm_rate_limit_exceeded": Fault.RATE_LIMITED,
     "tpm_rate_limit_exceeded": Fault.RATE_LIMITED,
     "internal_error": Fault.UPSTREAM_FAULT,
+    **{f"coding_plan_{window}_quota_exceeded": Fault.QUOTA_EXHAUSTED for window in ("hour", "week", "month")},
+    "coding_plan_rate_limit_exceeded": Fault.RATE_LIMITED,
+    "coding_plan_cluster_rate_limited": Fault.OVERLOADED,
+    **{f"{plan}_api_key_{why}": Fault.PERMISSION_DENIED for plan in _PLANS for why in ("required", "not_allowed")},
+    **{
+        f"{plan}_{why}": Fault.PERMISSION_DENIED
+        for plan in _PLANS
+        for why in ("not_subscribed", "subscription_expired")
+    },
+    **{f"{plan}_model_not_supported": Fault.MODEL_NOT_FOUND for plan in _PLANS},
 }
 
 
@@ -77,10 +89,10 @@ class Qianfan(CompatibleProvider):
                 base_url="https://qianfan.baidubce.com/v2",
                 variable="QIANFAN_API_KEY",
                 key_page="console.bce.baidu.com/iam, API keys (bce-v3/ALTAK-...); old AK/SK pairs do not work",
-                models=_MODELS,
                 codes=_CODES,
             )
         )
+        self.static_models = _MODELS
         self.credential_fields += (CredentialField("app_id", secret=False, required=False, help="sent as appid"),)
 
     def headers(self, settings: Settings, credential: Credential) -> tuple[tuple[str, str], ...]:
