@@ -50,6 +50,15 @@ def test_spark_says_which_keys_are_missing() -> None:
     assert not caught.value.sent
 
 
+def test_spark_says_which_models_need_a_password() -> None:
+    """The credential is as good as before for all others, so only this model is missing."""
+    case = Case(FOLDER / "spark" / "x2.5")
+    with pytest.raises(UpstreamError, match="set api_password") as caught:
+        case.provider.build_request(case.call(), Credential("c", {"app_id": "a", **EXAMPLE_KEYS}))
+    assert caught.value.fault is Fault.MODEL_NOT_FOUND
+    assert not caught.value.sent
+
+
 def test_codegeex_says_that_a_role_is_a_number() -> None:
     """Values of credentials are texts, so nothing else has looked at it."""
     with pytest.raises(UpstreamError, match="user_role must be a number"):

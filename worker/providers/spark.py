@@ -1,8 +1,10 @@
 """iFlytek Spark: a signed WebSocket for app_id, api_key and api_secret, OpenAI-like HTTP for an APIPassword.
 
 Sources: xfyun.cn/doc/spark, pages Web (addresses, domains, body, codes), general_url_authentication (signature), X1ws,
-HTTP (fields of v1) and X1http (fields of v2); tian-minghui/openai-style-api `clients/xunfei_spark` for models that take
-no system message. The signature holds the date, which must be within 300 s of the server's: it is the call's `created`.
+HTTP (fields of v1), X1http (fields of v2) and Spark-X2.5, whose page does not tell its address to everybody: base_url
+must name it; public clients for `thinking` over WebSocket; tian-minghui/openai-style-api `clients/xunfei_spark` for
+models that take no system message. The signature holds the date, which must be within 300 s of the server's: it is the
+call's `created`.
 """
 
 import hmac
@@ -11,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
 import orjson
@@ -41,17 +43,21 @@ _SOCKET_FIELDS = ("temperature", "max_tokens", "max_completion_tokens", "top_k",
 _PENALTIES = ("presence_penalty", "frequency_penalty")
 _HTTP_FIELDS = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "top_k", "user", "response_format")
 _TOOL_FIELDS = ("tools", "tool_choice", "web_search_options")
+_THINKING_FIELDS = ("reasoning_effort", "thinking")
+_FIXED_FIELDS = ("max_tokens", "max_completion_tokens", "user", *_TOOL_FIELDS)
+_FIXED_SAMPLING = {"temperature": 1, "top_p": 0.95}
 _WEB_SEARCH = {"type": "web_search", "web_search": {"enable": True, "show_ref_label": True, "search_mode": "normal"}}
 
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """`takes_tools` over HTTP, and system messages over both."""
+    """`takes_tools` over HTTP, and system messages over both. `fixed`: how it samples and thinks cannot be chosen."""
 
-    path: str
+    path: str = ""
     takes_system: bool = False
     takes_tools: bool = False
     thinks: bool = False
+    fixed: bool = False
 
 
 _UNKNOWN = _Model("/v1.1/chat", takes_system=True, takes_tools=True)  # a fine-tuned one: its owner knows what it takes
@@ -65,6 +71,8 @@ _MODELS = {
     "spark-x": _Model("/v1/x1", takes_system=True, takes_tools=True, thinks=True),
     "kjwx": _Model("/v1.1/chat_kjwx"),
 }
+_X25 = _Model(takes_system=True, takes_tools=True, fixed=True)
+_HTTP_ONLY = dict.fromkeys(("spark-x2.5", "spark-x2.5-4b", "spark-x2.5-1.7b"), _X25)
 
 
 class SparkOptions(Options):
@@ -121,9 +129,13 @@ class Spark(Provider):
                 "A Spark credential needs either api_password or all of app_id, api_key and api_secret.",
                 sent=False,
             )
-        model = _MODELS.get(chat.model, _UNKNOWN)
         options = _options(chat)
-        fields = (*_SOCKET_FIELDS, *_PENALTIES) if model.thinks else _SOCKET_FIELDS
+        if chat.model in _HTTP_ONLY and not options.path:
+            raise UpstreamError(
+                Fault.MODEL_NOT_FOUND, f"Spark offers {chat.model} over HTTP only: set api_password.", sent=False
+            )
+        model = _model(chat)
+        fields = (*_SOCKET_FIELDS, *_PENALTIES, *_THINKING_FIELDS) if model.thinks else _SOCKET_FIELDS
         wanted = wishes(chat.body, fields, upstream=f"{self.title} over WebSocket", drop=chat.settings.drop_params)
         check_search(wanted.get("web_search_options", {}), upstream=self.title, drop=chat.settings.drop_params)
         header = {"app_id": credential.values["app_id"], "uid": (wanted.pop("user", None) or options.uid or "")}
@@ -145,23 +157,22 @@ class Spark(Provider):
         )
 
     def _http(self, chat: ChatCall, password: str) -> UpstreamRequest:
-        model = _MODELS.get(chat.model, _UNKNOWN)
+        model = _model(chat)
         drop = chat.settings.drop_params
-        fields = (*_HTTP_FIELDS, *(_TOOL_FIELDS if model.takes_tools else ()))
-        fields += ("reasoning_effort", *_PENALTIES) if model.thinks else ()
-        body = wishes(chat.body, fields, upstream=self.title, drop=drop)
+        body = wishes(_asked(chat, model), _http_fields(model), upstream=self.title, drop=drop)
         if body.get("response_format", {}).get("type") == "json_schema":
             if not drop:
                 raise refusal("response_format", self.title, "it has json_object, no json_schema")
             del body["response_format"]
-        body.setdefault("max_tokens", body.pop("max_completion_tokens", None))
+        newer, older = body.pop("max_completion_tokens", None), body.pop("max_tokens", None)
+        body["max_completion_tokens" if model.fixed else "max_tokens"] = newer if older is None else older
         search = body.pop("web_search_options", None)
         if search is not None:
             check_search(search, upstream=self.title, drop=drop)
             body["tools"] = [*body.get("tools", []), _WEB_SEARCH]
-        effort = body.pop("reasoning_effort", None)
-        if effort is not None:
-            body["thinking"] = {"type": "disabled" if effort == "none" else "enabled"}
+        thinking = _thinking(body)
+        body.pop("reasoning_effort", None)
+        body = {**body, "thinking": thinking}
         body = {name: value for name, value in body.items() if value is not None}
         body |= {"model": chat.model, "messages": http_messages(chat, self.title), "stream": chat.stream}
         headers = (("content-type", "application/json"), ("authorization", f"Bearer {password}"))
@@ -182,6 +193,32 @@ def signed_url(url: str, keys: Mapping[str, str], now: int) -> str:
     return f"{url}?{urlencode(query)}"
 
 
+def _model(chat: ChatCall) -> _Model:
+    return {**_MODELS, **_HTTP_ONLY}.get(chat.model, _UNKNOWN)
+
+
+def _http_fields(model: _Model) -> tuple[str, ...]:
+    if model.fixed:
+        return _FIXED_FIELDS
+    fields = (*_HTTP_FIELDS, *(_TOOL_FIELDS if model.takes_tools else ()))
+    return (*fields, *_THINKING_FIELDS, *_PENALTIES) if model.thinks else fields
+
+
+def _asked(chat: ChatCall, model: _Model) -> Mapping[str, object]:
+    """The request, without a wish for how the model samples anyway."""
+    if not model.fixed:
+        return chat.body
+    return {name: value for name, value in chat.body.items() if _FIXED_SAMPLING.get(name) != value}
+
+
+def _thinking(wanted: Mapping[str, Any]) -> JsonObject | None:
+    """Spark's own `thinking`, which is enabled, disabled or auto, wins over `reasoning_effort`."""
+    effort = wanted.get("reasoning_effort")
+    if effort is None or "thinking" in wanted:
+        return wanted.get("thinking")
+    return {"type": "disabled" if effort == "none" else "enabled"}
+
+
 def _options(chat: ChatCall) -> SparkOptions:
     assert isinstance(chat.settings.options, SparkOptions)
     return chat.settings.options
@@ -199,7 +236,8 @@ def _parameters(domain: str, wanted: JsonObject, model: _Model, chat_id: str | N
         chat["chat_id"] = chat_id
     if "web_search_options" in wanted:
         chat["tools"] = [_WEB_SEARCH]
-    return chat
+    thinking = _thinking(wanted)
+    return {**chat, "thinking": thinking} if thinking is not None else chat
 
 
 def _http_url(chat: ChatCall) -> str:
@@ -207,7 +245,7 @@ def _http_url(chat: ChatCall) -> str:
     base = chat.settings.base_url
     if base.rpartition("/")[2].removeprefix("v").isdigit():
         return f"{base}/chat/completions"
-    return f"{base}/{'v2' if _MODELS.get(chat.model, _UNKNOWN).thinks else 'v1'}/chat/completions"
+    return f"{base}/{'v2' if _model(chat).thinks else 'v1'}/chat/completions"
 
 
 PROVIDERS = (Spark(),)
