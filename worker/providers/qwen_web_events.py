@@ -80,7 +80,7 @@ class QwenWebMapper:
             raise UpstreamError(Fault.UPSTREAM_FAULT, f"{SITE} reports an error inside its answer.")
         chunks: list[Chunk] = []
         if phase == "thinking_summary":
-            text = self._new_thought(delta.get("extra"))
+            text = self._new_thought(delta)
         if text and phase in {"think", "thinking_summary"}:
             chunks.append(self._chunks.delta(reasoning_content=text))
         elif text and phase in _ANSWER:
@@ -89,13 +89,13 @@ class QwenWebMapper:
             self._finished = True
         return chunks
 
-    def _new_thought(self, extra: Any) -> str:
-        """What `summary_thought` says beyond the last event's."""
-        match extra:
-            case {"summary_thought": {"content": list(thoughts)}}:
+    def _new_thought(self, delta: JsonObject) -> Any:
+        """What `summary_thought` says beyond the last event's; an event without one has its piece in `content`."""
+        match delta:
+            case {"extra": {"summary_thought": {"content": list(thoughts)}}}:
                 thought = "\n\n".join(str(part) for part in thoughts if part)
             case _:
-                return ""
+                return delta.get("content")
         if not thought.startswith(self._thought):
             return ""
         fresh, self._thought = thought[len(self._thought) :], thought
