@@ -169,7 +169,7 @@ ROWS: Final = (
         capabilities=Capabilities(tools=False),
     ),
     Row(
-        # docs.cohere.com/docs/compatibility-api: what it leaves out of OpenAI's fields.
+        # docs.cohere.com/docs/compatibility-api, "Supported parameters" and "Unsupported parameters".
         type_name="cohere",
         title="Cohere",
         base_url="https://api.cohere.ai/compatibility/v1",
@@ -177,7 +177,8 @@ ROWS: Final = (
         key_page="dashboard.cohere.com/api-keys",
         models=("command-a-03-2025", "command-a-reasoning-08-2025", "command-a-vision-07-2025", "command-r7b-12-2024"),
         renames={"max_completion_tokens": "max_tokens"},
-        lacks=f"{OPENAI_ONLY} {OLD_FUNCTIONS} logit_bias n parallel_tool_calls service_tier top_logprobs",
+        lacks=f"{OPENAI_ONLY} {OLD_FUNCTIONS} logit_bias metadata n parallel_tool_calls service_tier store "
+        "top_logprobs",
         reasoning={"*": Reasoning("none high")},
     ),
     Row(

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider
-from worker.providers.compatible_row import Row
+from worker.providers.compatible_row import OLD_FUNCTIONS, Row
 from worker.providers.contract import (
     USER_AGENT,
     Capabilities,
@@ -36,7 +36,7 @@ _ROW: Final = Row(
     base_url="https://portal.qwen.ai/v1",
     note="The free tier ended on 2026-04-15; accounts without a plan are refused. Use `dashscope` with an API key.",
     key_page="`penstock login qwen-code`; the token lasts hours and is refreshed",
-    refuses={"*": "reasoning_effort n logprobs top_logprobs logit_bias"},
+    refuses={"*": f"{OLD_FUNCTIONS} reasoning_effort n logprobs top_logprobs logit_bias"},
     codes={
         "invalid_access_token": Fault.CREDENTIAL_REJECTED,
         "insufficient_quota": Fault.QUOTA_EXHAUSTED,
