@@ -13,6 +13,7 @@ T = TypeVar("T")
 OPENAI_ONLY: Final = "audio modalities moderation prediction prompt_cache_options verbosity web_search_options"
 """Fields that hardly any clone knows; most would ignore them without a word."""
 OLD_FUNCTIONS: Final = "functions function_call"
+"""The deprecated form of tools: only OpenAI, Azure, Groq and Fireworks are known to read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Row:
     developer_role: bool = False
     stream_options: bool = True
     renames: Mapping[str, str] = field(default_factory=dict)
-    lacks: str = OPENAI_ONLY
+    lacks: str = f"{OPENAI_ONLY} {OLD_FUNCTIONS}"
     refuses: Mapping[str, str] = field(default_factory=dict)
     members: Mapping[str, str] = field(default_factory=dict)
     reasoning: Mapping[str, Reasoning] = field(default_factory=dict)

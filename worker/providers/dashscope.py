@@ -16,7 +16,7 @@ from pydantic import Field
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
 from worker.providers.compatible_errors import read_complaint, upstream_error
-from worker.providers.compatible_row import FLAG, Row
+from worker.providers.compatible_row import FLAG, OLD_FUNCTIONS, Row
 from worker.providers.contract import (
     ChatCall,
     Credential,
@@ -67,7 +67,8 @@ class DashScope(Provider):
                 title=self.title,
                 reasoning={"*": FLAG},
                 # Models that speak take modalities and audio.
-                lacks="frequency_penalty logit_bias moderation prediction prompt_cache_options verbosity",
+                lacks=f"{OLD_FUNCTIONS} frequency_penalty logit_bias moderation prediction prompt_cache_options "
+                "verbosity",
                 codes=CODES,
             )
         )
