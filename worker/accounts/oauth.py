@@ -19,8 +19,8 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import json_object
 from worker.providers.contract import Ask, JsonObject, UpstreamRequest, UpstreamResponse
-from worker.providers.sessions import json_object
 
 EARLY_S: Final = 60.0
 """Tokens are renewed this long before they expire."""

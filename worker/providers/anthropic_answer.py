@@ -15,6 +15,7 @@ import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.anthropic_errors import told
+from worker.providers.bodies import cut_short, parsed
 from worker.providers.chunks import ChunkWriter
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
 
@@ -31,10 +32,7 @@ _REASONS: Final[Mapping[str, str]] = {
 
 def parse_message(chat: ChatCall, body: bytes) -> JsonObject:
     """A whole answer as a `chat.completion`. Raises UpstreamError for anything but a finished message."""
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        data = None
+    data = parsed(body)
     if not isinstance(data, dict) or data.get("type") != "message" or not isinstance(data.get("content"), list):
         raise told(data, 200)
     if not data.get("stop_reason"):
@@ -135,9 +133,7 @@ class MessageMapper:
 
     def finish(self) -> Sequence[Chunk]:
         if not self.ended:
-            raise UpstreamError(
-                Fault.UPSTREAM_FAULT, "Anthropic's stream ended before the message did: it was cut off."
-            )
+            raise cut_short("Anthropic")
         return ()
 
     def _begin(self, message: Mapping[str, Any]) -> None:

@@ -10,10 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
 from worker.faults import Fault, UpstreamError
-from worker.providers.compatible_errors import STATUSES, quote, retry_after
+from worker.providers.bodies import parsed
+from worker.providers.compatible_errors import STATUSES, quote, retry_after, unexplained
 
 _TYPES: Final[Mapping[str, Fault]] = {
     "invalid_request_error": Fault.INVALID_REQUEST,
@@ -48,22 +47,15 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> Upstrea
     """The error of any answer that is no message. Header names are lower case."""
     if headers.get("cf-mitigated") == "challenge":
         return UpstreamError(Fault.CHALLENGED, "Anthropic's bot protection answered instead of the API.")
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        data = None
-    return told(data, status, retry_after_s=retry_after(headers, status))
+    return told(parsed(body), status, retry_after_s=retry_after(headers, status))
 
 
 def told(data: Any, status: int, *, retry_after_s: float | None = None) -> UpstreamError:
     """The error that a parsed body or an `error` event tells."""
     error = data.get("error") if isinstance(data, dict) else None
     if not isinstance(error, dict):
-        fault = STATUSES.get(status, Fault.UPSTREAM_FAULT)
-        if fault in {Fault.INVALID_REQUEST, Fault.MODEL_NOT_FOUND, Fault.CONTEXT_TOO_LONG}:
-            fault = Fault.UPSTREAM_FAULT  # ours was well-formed: something between refused it
         text = f"Anthropic answered HTTP {status} with something that is no answer of its API. Is base_url right?"
-        return UpstreamError(fault, text, retry_after_s=retry_after_s)
+        return UpstreamError(unexplained(status), text, retry_after_s=retry_after_s)
     kind, message = str(error.get("type")), str(error.get("message") or "")
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, dict) else None

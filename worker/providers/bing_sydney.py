@@ -13,6 +13,7 @@ from urllib.parse import quote as percent_encode
 import orjson
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import cut_short, event_object, json_object
 from worker.providers.chunks import ChunkWriter
 from worker.providers.compatible_errors import quote
 from worker.providers.contract import (
@@ -33,15 +34,7 @@ from worker.providers.contract import (
     UpstreamResponse,
 )
 from worker.providers.fields import wishes
-from worker.providers.sessions import (
-    SessionProvider,
-    challenge,
-    cut_short,
-    event_object,
-    is_challenge,
-    json_object,
-    session_error,
-)
+from worker.providers.sessions import SessionProvider, challenge, is_challenge, session_error
 from worker.providers.transcript import dialogue, transcript
 
 _SITE = "Bing Chat"

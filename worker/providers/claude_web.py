@@ -13,6 +13,7 @@ import orjson
 from pydantic import Field, field_validator
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import json_object
 from worker.providers.claude_web_events import SITE, ClaudeWebMapper, site_error, unix_time
 from worker.providers.contract import (
     Answer,
@@ -28,13 +29,7 @@ from worker.providers.contract import (
     UpstreamRequest,
 )
 from worker.providers.fields import wishes
-from worker.providers.sessions import (
-    SessionProvider,
-    ask,
-    derived_uuid,
-    json_object,
-    session_error,
-)
+from worker.providers.sessions import SessionProvider, ask, derived_uuid, session_error
 from worker.providers.transcript import dialogue, message_text, transcript
 
 _NO_PARENT = "00000000-0000-4000-8000-000000000000"

@@ -6,16 +6,14 @@ to what circulates: it comes with complete answers too, when a limit is near or 
 """
 
 from collections.abc import Sequence
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import cut_short, event_object, json_object
 from worker.providers.chunks import ChunkWriter
-from worker.providers.compatible_errors import quote
+from worker.providers.compatible_errors import moment, quote
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
-from worker.providers.sessions import cut_short, event_object, json_object
 
 SITE = "claude.ai"
 _REFUSED_LIMITS = frozenset({"exceeded_limit", "over_limit"})
@@ -65,7 +63,7 @@ def _limit_reached(limit: JsonObject, now: float | None) -> UpstreamError:
 def unix_time(date: str | None) -> float | None:
     """The site's own clock, from its Date header: providers have none."""
     try:
-        return parsedate_to_datetime(date or "").replace(tzinfo=UTC).timestamp()
+        return moment(date or "").timestamp()
     except ValueError:
         return None
 

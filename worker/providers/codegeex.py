@@ -14,6 +14,7 @@ import orjson
 from pydantic import Field
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import cut_short, event_object, json_object
 from worker.providers.chunks import ChunkWriter
 from worker.providers.compatible_errors import quote
 from worker.providers.contract import (
@@ -30,14 +31,7 @@ from worker.providers.contract import (
     UpstreamRequest,
 )
 from worker.providers.fields import wishes
-from worker.providers.sessions import (
-    StreamedProvider,
-    cut_short,
-    derived_uuid,
-    event_object,
-    json_object,
-    session_error,
-)
+from worker.providers.sessions import StreamedProvider, derived_uuid, session_error
 from worker.providers.transcript import dialogue, message_text
 
 _SITE = "CodeGeeX"

@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-import orjson
-
 from worker.faults import Fault, UpstreamError, quoted
+from worker.providers.bodies import parsed
 
 _LONGEST_QUOTE: Final = 500
 
@@ -100,11 +99,7 @@ class Complaint:
 
 def read_complaint(body: bytes) -> Complaint | None:
     """None where the body is no JSON object that tells of an error (HTML, an empty body, another service's answer)."""
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return find_complaint(data)
+    return find_complaint(parsed(body))
 
 
 def find_complaint(data: Any) -> Complaint | None:
@@ -127,15 +122,22 @@ def find_complaint(data: Any) -> Complaint | None:
     return Complaint(text, _word(code), _word(data.get("type")), _word(data.get("param")))
 
 
+def unexplained(status: int, statuses: Mapping[int, Fault] = STATUSES) -> Fault:
+    """The fault of an answer without words of the API's own. Our requests are well-formed: what refuses them like this
+    is something between.
+    """
+    fault = statuses.get(status, Fault.UPSTREAM_FAULT)
+    refused = fault in {Fault.INVALID_REQUEST, Fault.MODEL_NOT_FOUND, Fault.CONTEXT_TOO_LONG}
+    return Fault.UPSTREAM_FAULT if refused else fault
+
+
 def classify(complaint: Complaint | None, status: int, codes: Mapping[str, Fault] = CODES) -> Fault:
     """The fault of an error. `codes` may hold "<status> <code>" for a code that means two things; a code with dots is
     also looked up by its first word.
     """
-    fallback = STATUSES.get(status, Fault.UPSTREAM_FAULT)
     if complaint is None:
-        # Our requests are well-formed: a refusal that is not the API's own comes from something between.
-        refused = fallback in {Fault.INVALID_REQUEST, Fault.MODEL_NOT_FOUND, Fault.CONTEXT_TOO_LONG}
-        return Fault.UPSTREAM_FAULT if refused else fallback
+        return unexplained(status)
+    fallback = STATUSES.get(status, Fault.UPSTREAM_FAULT)
     for word in (complaint.code, complaint.type):
         if word:
             found = codes.get(f"{status} {word}") or codes.get(word) or codes.get(word.partition(".")[0])
@@ -235,21 +237,22 @@ def told_wait_s(message: str) -> float | None:
 def seconds_until(then: datetime, headers: Mapping[str, str]) -> float | None:
     """By the upstream's own clock, which its Date header tells: providers have none. None without it."""
     try:
-        return max(0.0, (then - _moment(headers.get("date", ""))).total_seconds())
+        return max(0.0, (then - moment(headers.get("date", ""))).total_seconds())
     except ValueError:
         return None
 
 
 def _until(date: str, headers: Mapping[str, str]) -> float | None:
     try:
-        return seconds_until(_moment(date), headers)
+        return seconds_until(moment(date), headers)
     except ValueError:
         return None
 
 
-def _moment(date: str) -> datetime:
-    moment = parsedate_to_datetime(date)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def moment(date: str) -> datetime:
+    """What an HTTP date says. Raises ValueError."""
+    told = parsedate_to_datetime(date)
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
 
 
 def _word(value: Any) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import cut_short
 from worker.providers.compatible_message import tidy_message, tidy_usage
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
 
@@ -94,9 +95,7 @@ class ChunkMapper:
 
     def finish(self) -> Sequence[Chunk]:
         if not self._finished or not self._roles <= self._finished:
-            raise UpstreamError(
-                Fault.UPSTREAM_FAULT, "The upstream's stream ended before the answer was finished: it was cut off."
-            )
+            raise cut_short("The upstream")
         usage, self._usage = self._usage, None
         return () if usage is None else (usage,)
 

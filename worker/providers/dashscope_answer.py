@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import cut_short
 from worker.providers.chunks import ChunkWriter
 from worker.providers.compatible import Shown
 from worker.providers.compatible_errors import CODES as OPENAI_CODES
@@ -116,9 +117,7 @@ class NativeMapper:
 
     def finish(self) -> Sequence[Chunk]:
         if self._open or not self._finished:
-            raise UpstreamError(
-                Fault.UPSTREAM_FAULT, "The upstream's stream ended before the answer was finished: it was cut off."
-            )
+            raise cut_short("The upstream")
         self.ended = True
         if self._usage is None:
             return ()

@@ -20,6 +20,7 @@ import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.joining import join
+from worker.providers.bodies import cut_short, parsed
 from worker.providers.chunks import ChunkWriter
 from worker.providers.compatible_stream import call_id
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
@@ -56,10 +57,7 @@ class GenerateMapper:
         self._usage: JsonObject = {}
 
     def feed(self, event: Event) -> Sequence[Chunk]:
-        try:
-            data = orjson.loads(event.data)
-        except orjson.JSONDecodeError:
-            data = None
+        data = parsed(event.data)
         if not isinstance(data, dict) or "error" in data:
             raise told(data, 200, self._upstream)
         if self._wrapped:
@@ -72,9 +70,7 @@ class GenerateMapper:
     def finish(self) -> Sequence[Chunk]:
         candidates = self._candidates
         if not candidates or any(candidate.reason is None for candidate in candidates.values()):
-            raise UpstreamError(
-                Fault.UPSTREAM_FAULT, f"{self._upstream}'s answer ended before it was finished: it was cut off."
-            )
+            raise cut_short(self._upstream)
         self.ended = True  # there is no other end marker than the end of the body
         chunks = [
             self._chunks.finish(candidate.finish_reason, index=index) for index, candidate in sorted(candidates.items())

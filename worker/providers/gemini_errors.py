@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import orjson
-
 from worker.faults import Fault, UpstreamError
-from worker.providers.compatible_errors import STATUSES, duration_s, quote, retry_after, told_wait_s
+from worker.providers.bodies import parsed
+from worker.providers.compatible_errors import STATUSES, duration_s, quote, retry_after, told_wait_s, unexplained
 
 _REASONS: Final[Mapping[str, Fault]] = {
     "API_KEY_INVALID": Fault.CREDENTIAL_REJECTED,
@@ -55,11 +54,7 @@ _MINUTE_S: Final = 60.0
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes, upstream: str) -> UpstreamError:
     """The error of any answer that is none. Header names are lower case."""
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        data = None
-    return told(data, status, upstream, retry_after_s=retry_after(headers, status))
+    return told(parsed(body), status, upstream, retry_after_s=retry_after(headers, status))
 
 
 def told(data: Any, status: int, upstream: str, *, retry_after_s: float | None = None) -> UpstreamError:
@@ -67,11 +62,8 @@ def told(data: Any, status: int, upstream: str, *, retry_after_s: float | None =
     data = data[0] if isinstance(data, list) and data else data
     error = data.get("error") if isinstance(data, dict) else None
     if not isinstance(error, dict):
-        fault = STATUSES.get(status, Fault.UPSTREAM_FAULT)
-        if fault in {Fault.INVALID_REQUEST, Fault.MODEL_NOT_FOUND, Fault.CONTEXT_TOO_LONG}:
-            fault = Fault.UPSTREAM_FAULT  # ours was well-formed: something between refused it
         text = f"{upstream} answered HTTP {status} with something that is no answer of its API. Is base_url right?"
-        return UpstreamError(fault, text, retry_after_s=retry_after_s)
+        return UpstreamError(unexplained(status), text, retry_after_s=retry_after_s)
     message = _SECRET.sub("[key]", str(error.get("message") or ""))
     details = [detail for detail in error.get("details") or () if isinstance(detail, dict)]
     wait_s = _wait(details, message)

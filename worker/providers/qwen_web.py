@@ -13,6 +13,7 @@ import orjson
 from pydantic import Field
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import json_object
 from worker.providers.contract import (
     Answer,
     Capabilities,
@@ -28,7 +29,7 @@ from worker.providers.contract import (
 )
 from worker.providers.fields import wishes
 from worker.providers.qwen_web_events import SITE, QwenWebMapper, refusal_in
-from worker.providers.sessions import SessionProvider, ask, derived_uuid, json_object, session_error
+from worker.providers.sessions import SessionProvider, ask, derived_uuid, session_error
 from worker.providers.transcript import dialogue, transcript
 
 _THINKING_BUDGETS = {

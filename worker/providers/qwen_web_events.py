@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import cut_short, event_object
 from worker.providers.chunks import ChunkWriter
 from worker.providers.compatible_errors import quote
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
-from worker.providers.sessions import challenge, cut_short, event_object
+from worker.providers.sessions import challenge
 
 SITE = "chat.qwen.ai"
 _ANSWER = frozenset({"answer", None, ""})

@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import orjson
 
 from worker.faults import Fault, UpstreamError
-from worker.providers.compatible_errors import STATUSES, quote, retry_after
+from worker.providers.compatible_errors import STATUSES, quote, retry_after, unexplained
 from worker.providers.contract import Answer, Ask, ChatCall, JsonObject, Provider, UpstreamRequest, UpstreamResponse
 
 _READ_BYTES = 64 * 1024
@@ -36,7 +36,6 @@ _REDIRECTION = range(300, 400)
 _PAGE_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 # A site says 403 to a session that ended. What it says without words of its own is not about the caller's request.
 _BY_STATUS = {**STATUSES, HTTPStatus.FORBIDDEN: Fault.CREDENTIAL_REJECTED}
-_ABOUT_THE_REQUEST = frozenset({Fault.INVALID_REQUEST, Fault.MODEL_NOT_FOUND, Fault.CONTEXT_TOO_LONG})
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "penstock")
 
@@ -114,33 +113,6 @@ def session_error(
     """The fault of an answer that is none, by its status. `said` is the site's own message, where it was understood."""
     if is_challenge(status, headers, body):
         return challenge(site)
-    fault = _BY_STATUS.get(status, Fault.UPSTREAM_FAULT)
-    if not said and fault in _ABOUT_THE_REQUEST:
-        fault = Fault.UPSTREAM_FAULT
+    fault = _BY_STATUS.get(status, Fault.UPSTREAM_FAULT) if said else unexplained(status, _BY_STATUS)
     told = f": {quote(said)}" if said else "."
     return UpstreamError(fault, f"{site} answered with HTTP {status}{told}", retry_after_s=retry_after(headers, status))
-
-
-def json_object(body: bytes) -> JsonObject:
-    """The object that a body holds, empty if it holds none."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def event_object(data: bytes, site: str) -> JsonObject:
-    """The object that an event holds. Raises UpstreamError for anything else."""
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise UpstreamError(Fault.UPSTREAM_FAULT, f"{site} sent an event that is not a JSON object.")
-    return value
-
-
-def cut_short(site: str) -> UpstreamError:
-    """For a body that ended before the answer did."""
-    return UpstreamError(Fault.UPSTREAM_FAULT, f"{site} ended the stream before the answer was complete.")

@@ -20,6 +20,7 @@ import orjson
 from pydantic import Field
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import json_object
 from worker.providers.compatible_errors import upstream_error
 from worker.providers.contract import (
     Capabilities,
@@ -33,7 +34,6 @@ from worker.providers.contract import (
     UpstreamRequest,
 )
 from worker.providers.fields import check_search, refusal, wishes
-from worker.providers.sessions import json_object
 from worker.providers.spark_events import SparkMapper, refusal_in, whole_answer
 from worker.providers.spark_messages import http_messages, socket_messages
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.bodies import cut_short, event_object
 from worker.providers.chunks import ChunkWriter
 from worker.providers.compatible_errors import quote
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
-from worker.providers.sessions import cut_short, event_object
 
 _SITE = "Spark"
 _LAST = 2
