@@ -20,7 +20,6 @@ _HOUR_S = 3600
 _CODES = {
     "RateLimited": Fault.RATE_LIMITED,
     "Unauthorized": Fault.CREDENTIAL_REJECTED,
-    "Not_Found": Fault.MODEL_NOT_FOUND,
     "CHAT_NOT_FOUND": Fault.UPSTREAM_FAULT,
     "RequestValidationError": Fault.UPSTREAM_FAULT,  # the site's protocol changed; no caller can mend that
     "Bad_Request": Fault.INVALID_REQUEST,
@@ -40,6 +39,8 @@ def refusal_in(data: JsonObject) -> UpstreamError | None:
     fault = _CODES.get(code, Fault.UPSTREAM_FAULT)
     if code == "Bad_Request" and "in progress" in said:  # the only sign that a chat is busy
         fault = Fault.RATE_LIMITED
+    if code == "Not_Found" or "not exist" in said:  # a chat that is gone is made anew by another attempt
+        fault = Fault.UPSTREAM_FAULT if "chat" in said.lower() else Fault.MODEL_NOT_FOUND
     hours = told.get("num")
     wait_s = float(hours * _HOUR_S) if code == "RateLimited" and isinstance(hours, int | float) else None
     return UpstreamError(fault, f"{SITE}: {quote(said)}", code=code, retry_after_s=wait_s)
