@@ -8,6 +8,7 @@ import pytest
 
 from tests.chaos.client import Client, Result
 from tests.chaos.conftest import Arena, build_arena
+from tests.chaos.test_faults import HALF, both
 
 MEMORY = pytest.mark.parametrize("append_only", [False], ids=["memory"])
 
@@ -15,8 +16,8 @@ MEMORY = pytest.mark.parametrize("append_only", [False], ids=["memory"])
 @MEMORY
 async def test_a_worker_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
     """It takes nothing new and ends when its last stream has."""
-    asked = asyncio.create_task(arena.client.many(40, "num-n30-g100"))
-    await arena.until_tokens(3, 40)
+    asked = both(arena, "num-n30-g100")
+    await arena.until_tokens(3, 2 * HALF)
     worker = arena.system.workers[0]
     worker.send(signal.SIGTERM)
     later = await arena.client.many(10, "num-n3")
@@ -29,8 +30,8 @@ async def test_a_worker_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
 @MEMORY
 async def test_a_front_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
     """It serves on for a moment, for a balancer does not send a POST again, and ends when its last stream has."""
-    asked = asyncio.create_task(arena.client.many(40, "num-n50-g100"))
-    await arena.until_tokens(3, 40)
+    asked = both(arena, "num-n50-g100")
+    await arena.until_tokens(3, 2 * HALF)
     front = arena.system.fronts[0]
     front.process.send(signal.SIGTERM)
     later = await arena.client.many(10, "num-n3")
@@ -43,7 +44,7 @@ async def test_a_front_that_is_stopped_breaks_no_stream(arena: Arena) -> None:
 async def test_a_workers_drain_limit_ends_the_rest_with_an_error(tmp_path: Path) -> None:
     """A stream that outlives the worker's limit ends honestly."""
     with build_arena(tmp_path, config={"worker": {"drain_s": 1}}) as arena:
-        asked = asyncio.create_task(arena.client.many(10, "num-n200-g100"))
+        asked = both(arena, "num-n200-g100", half=5)
         await arena.until_tokens(3, 10)
         for worker in arena.system.workers:
             worker.send(signal.SIGTERM)

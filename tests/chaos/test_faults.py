@@ -51,21 +51,24 @@ class TestWorker:
 
     async def test_killed_mid_stream_is_told(self, arena: Arena) -> None:
         """What was shown is an exact beginning, and the error comes within two seconds."""
-        asked = asyncio.create_task(arena.client.many(2 * HALF, STREAM))
+        asked = both(arena, STREAM)
         await arena.until_tokens(5, 2 * HALF)
         arena.busy_worker().kill()
         killed_at = time.monotonic()
         results = await asked
-        assert broken(results, 40) == []
-        failed = inexact(results, 40)
+        streams, plain = results[:HALF], results[HALF:]
+        assert inexact(plain, 40) == [], "nothing was shown of these"
+        assert broken(streams, 40) == []
+        failed = inexact(streams, 40)
         assert failed, "the killed worker had streams"
-        assert len(failed) < len(results), "the other worker's streams went on"
+        assert len(failed) < len(streams), "the other worker's streams went on"
+        assert {(result.error or {})["code"] for result in failed} == {"stream_broken"}
         assert max(result.ended_at for result in failed) - killed_at < 2 + SLACK_S
         assert await arena.at_rest() == {}
 
     async def test_frozen_past_its_lease_is_as_dead(self, arena: Arena) -> None:
-        """Its streams end with an error, its late frames are dropped when it thaws."""
-        asked = asyncio.create_task(arena.client.many(2 * HALF, "num-n120-g100"))
+        """Its streams end with an error, its late frames are dropped when it thaws; plain requests are run again."""
+        asked = both(arena, "num-n120-g100")
         await arena.until_tokens(5, 2 * HALF)
         worker = arena.busy_worker()
         worker.freeze()
@@ -73,8 +76,10 @@ class TestWorker:
         await asyncio.sleep(9)
         worker.thaw()
         results = await asked
-        assert broken(results, 120) == []
-        failed = inexact(results, 120)
+        streams, plain = results[:HALF], results[HALF:]
+        assert inexact(plain, 120) == []
+        assert broken(streams, 120) == []
+        failed = inexact(streams, 120)
         assert failed
         assert max(result.ended_at for result in failed) - frozen_at < 8 + SLACK_S
         assert await arena.at_rest() == {}
@@ -158,7 +163,7 @@ class TestRedis:
     @pytest.mark.parametrize("arena_config", [{"worker": {"slots": 2}}], ids=["4-slots"])
     async def test_killed_with_jobs_queued(self, arena: Arena) -> None:
         """Fifty wait for four slots when Redis and all that it knew is gone: all are answered."""
-        asked = asyncio.create_task(arena.client.many(54, "num-n10-g30"))
+        asked = both(arena, "num-n10-g30", half=27)
         await arena.until_called(4)
         arena.redis.lose_all()
         assert inexact(await asked, 10) == []

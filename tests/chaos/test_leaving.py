@@ -56,18 +56,36 @@ async def test_before_the_headers(roomy: Arena, crowd: int, *, stream: bool) -> 
             assert await left(roomy, result) < WITHIN_S
 
 
+@FORMS
 @COMPANY
-async def test_mid_stream(roomy: Arena, crowd: int) -> None:
+async def test_mid_stream(roomy: Arena, crowd: int, *, stream: bool) -> None:
     async with company(roomy, crowd):
-        for result in await roomy.client.many(5, "num-n500-g20", hang_up_after=5):
+        for result in await leave_after(roomy, 5, "num-n500-g20", stream=stream):
             assert await left(roomy, result) < WITHIN_S
             assert roomy.calls()[result.nonce]["tokens"] < 200
 
 
-async def test_after_the_last_token(roomy: Arena) -> None:
+@FORMS
+@pytest.mark.parametrize("crowd", [0, pytest.param(CROWD, marks=pytest.mark.slow)], ids=["idle", "200-streams"])
+async def test_after_the_last_token(roomy: Arena, crowd: int, *, stream: bool) -> None:
     """All content is there, the end is not: the upstream is let go too."""
-    result = await roomy.client.ask("num-n5-stall5", hang_up_after=5)
-    assert await left(roomy, result) < WITHIN_S
+    async with company(roomy, crowd):
+        for result in await leave_after(roomy, 5, "num-n5-stall5", stream=stream):
+            assert await left(roomy, result) < WITHIN_S
+
+
+async def leave_after(arena: Arena, tokens: int, model: str, *, stream: bool) -> list[Result]:
+    """Five clients that leave when the upstream has said so much to each."""
+    before, leave = set(arena.calls()), asyncio.Event()
+    asked = [asyncio.create_task(arena.client.ask(model, stream=stream, leave=leave)) for _ in range(5)]
+
+    def said() -> bool:
+        rows = [row for nonce, row in arena.calls().items() if nonce not in before]
+        return len(rows) == len(asked) and all(row["tokens"] >= tokens for row in rows)
+
+    await arena.until("tokens", said)
+    leave.set()
+    return await asyncio.gather(*asked)
 
 
 @FORMS

@@ -195,7 +195,12 @@ class Connection(asyncio.Protocol):
         return True
 
     async def plain(self, plan: dict[str, int], nonce: str, row: dict[str, float]) -> None:
-        await asyncio.sleep(plan["n"] * plan["g"] / 1000)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for index in range(plan["n"]):  # as many as a stream would have said by then
+            if plan["g"]:
+                await asyncio.sleep(max(0, began + (index + 1) * plan["g"] / 1000 - loop.time()))
+            row["tokens"] += 1
         text = "".join(f"{nonce}:{index} " for index in range(plan["n"]))
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 3, "completion_tokens": plan["n"], "total_tokens": plan["n"] + 3}
