@@ -57,7 +57,6 @@ class UpstreamAnswer:
         self.finish_reasons: dict[int, str] = {}
         self.done = False
         self.response_headers: Mapping[str, str] = {}
-        self.shown_bytes = 0
         self._upstream = upstream
         self._provider = provider
         self._call = call
@@ -100,7 +99,7 @@ class UpstreamAnswer:
             mask(error, self._credential.values.values())
             raise
         finally:
-            if self.usage is None and self.shown_bytes:  # broken off: what came until then counts all the same
+            if self.usage is None and self._estimate.heard:  # broken off: what came until then counts all the same
                 self.usage = self._estimate.usage(quick=True)
             deadline.close()
             try:
@@ -143,7 +142,11 @@ class UpstreamAnswer:
         mapper = self._provider.stream_mapper(self._call)
         chunks = self._chunks(body, request, mapper, deadline)
         if not self._call.stream:
-            whole = [chunk async for group in chunks for chunk in group]
+            whole = []
+            async for group in chunks:
+                for chunk in group:
+                    self._estimate.hear(chunk.data)
+                whole += group
             yield self._json(join(whole))
             return
         held: list[bytes] = []
@@ -224,7 +227,8 @@ class UpstreamAnswer:
 
     def _json(self, completion: JsonObject) -> bytes:
         if not completion.get("usage"):
-            self._estimate.hear(completion)
+            if not self._estimate.heard:
+                self._estimate.hear(completion)
             completion["usage"] = self._estimate.usage()
         self.usage = completion["usage"]
         for choice in completion["choices"]:
@@ -245,7 +249,6 @@ class UpstreamAnswer:
                 if choice.get("finish_reason"):
                     self.finish_reasons[choice["index"]] = choice["finish_reason"]
             event = chunk.raw or b"data: %b\n\n" % orjson.dumps(data)
-            self.shown_bytes += len(event)
             shown.append(event)
         return shown
 

@@ -70,6 +70,10 @@ class UsageEstimate:
             for text in _answer_texts(said):
                 self._answer.add(text)
 
+    @property
+    def heard(self) -> bool:
+        return bool(self._last)
+
     def usage(self, *, quick: bool = False) -> JsonObject:
         """`{"prompt_tokens", "completion_tokens", "total_tokens", "penstock_estimated": true}`.
 

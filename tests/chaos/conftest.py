@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,14 @@ from tests.chaos.client import Client
 from tests.servers import ROOT, Logged, Process, RedisServer, free_port, wait_until
 from tests.system import System
 
+FORMS = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+ALWAYS_STREAMS = {
+    "name": "thinker",
+    "type": "dashscope",
+    "models": ["thinker-*"],
+    "mode": "compatible",
+    "overrides": {"enable_thinking": True},  # of which no whole answer can be had
+}
 _KEPT = {"{ps}:catalogue", "{ps}:workers", "{ps}:fronts", "{ps}:reaped", "{ps}:discovered", "{ps}:wake", "{ps}:nursery"}
 
 
@@ -73,6 +81,13 @@ class Arena:
         now: Any = client.time()
         client.close()
         return bool(noted) and int(noted.split()[2]) < now[0] * 1000
+
+    def account(self, name: str) -> dict[str, str]:
+        """What Redis knows of the account <provider>/<credential>; an empty state is that of one never blamed."""
+        client = redis.Redis.from_url(self.redis.url, decode_responses=True)
+        known: Any = client.hgetall(f"{{ps}}:account:{name}")
+        client.close()
+        return {"state": "", **known}
 
     def queued(self) -> int:
         """Jobs that wait in Redis."""
@@ -132,12 +147,14 @@ def build_arena(
     append_only: bool = False,
     config: Mapping[str, Any] | None = None,
     provider: Mapping[str, Any] | None = None,
+    more: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Arena]:
-    """`config` and `provider` add to penstock.yaml and to its one provider."""
+    """`config` and `provider` add to penstock.yaml and to its one provider; each of `more` is another provider."""
     (folder / "redis").mkdir()
     server = RedisServer(folder / "redis", append_only=append_only)
     upstream, port = start_upstream(folder)
-    system = System(folder, {"providers": [numbering(port, **(provider or {}))], **(config or {})}, server)
+    providers = [numbering(port, **settings) for settings in (provider or {}, *more)]
+    system = System(folder, {"providers": providers, **(config or {})}, server)
     try:
         yield Arena(system.start(fronts=2, workers=2), port)
     finally:
@@ -169,5 +186,6 @@ def arena(tmp_path: Path, append_only: bool, arena_config: dict[str, Any]) -> It
 def lasting_arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     """One for all tests of a file that kill nothing. Upstream limits are short, so that stalls end soon."""
     timeouts = {"connect_s": 5, "first_token_s": 4, "between_chunks_s": 4, "total_s": 30}
-    with build_arena(tmp_path_factory.mktemp("arena"), provider={"timeouts": timeouts}) as built:
+    limited = {"timeouts": timeouts}
+    with build_arena(tmp_path_factory.mktemp("arena"), provider=limited, more=[{**ALWAYS_STREAMS, **limited}]) as built:
         yield built

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.chaos.conftest import Arena
+from tests.chaos.conftest import FORMS, Arena
 
 MID = ("reset", "end", "errorevent", "stall", "badjson", "badtext", "long")
-INSTEAD = ("plain", "html", "okerror", "hang")
+INSTEAD = ("plain", "html", "okerror", "hang", "drop", "stalledhtml", "stallederror")
 
 
 @pytest.fixture(autouse=True)
@@ -25,16 +25,19 @@ async def test_a_cut_stream_is_told(lasting_arena: Arena, fault: str, after: int
     assert result.status == (200 if after else _status(fault))
 
 
+@pytest.mark.parametrize(("model", "streams"), [("num", False), ("thinker/thinker", True)])
 @pytest.mark.parametrize("fault", MID)
-async def test_a_cut_whole_answer_is_an_error(lasting_arena: Arena, fault: str) -> None:
-    """No part of it is passed off as the answer."""
-    result = await lasting_arena.client.ask(f"num-n20-{fault}1", stream=False, limit_s=15)
+async def test_a_cut_whole_answer_is_an_error(lasting_arena: Arena, fault: str, model: str, *, streams: bool) -> None:
+    """No part of it is passed off as the answer, also where the upstream can only stream."""
+    assert (await lasting_arena.client.ask(f"{model}-n3", stream=False)).exact(3)
+    result = await lasting_arena.client.ask(f"{model}-n20-{fault}1", stream=False, limit_s=15)
     assert result.honest_error, result
     assert result.status == _status(fault)
     assert result.tokens == 0
+    assert bool(lasting_arena.calls()[result.nonce]["streamed"]) is streams
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@FORMS
 @pytest.mark.parametrize("fault", INSTEAD)
 async def test_something_else_than_an_answer_is_an_error(lasting_arena: Arena, fault: str, *, stream: bool) -> None:
     result = await lasting_arena.client.ask(f"num-{fault}", stream=stream, limit_s=15)
@@ -48,6 +51,12 @@ async def test_a_stream_cut_after_its_last_token_is_not_complete(lasting_arena: 
     result = await lasting_arena.client.ask("num-n20-end20", limit_s=15)
     assert result.honest_error
     assert (result.tokens, result.finished, result.done) == (20, False, False)
+
+
+async def test_a_finish_reason_without_done_is_passed_on_as_it_is(lasting_arena: Arena) -> None:
+    """The upstream said that it was done, by the one of its two marks that tells why."""
+    result = await lasting_arena.client.ask("num-n20-nodone", limit_s=15)
+    assert (result.tokens, result.finished, result.done, result.error) == (20, True, False, None)
 
 
 async def test_nothing_is_left_running(lasting_arena: Arena) -> None:

@@ -4,11 +4,13 @@ The model's name sets what happens, in parts joined by "-":
   n40 g20 t100   40 tokens, 20 ms apart, 100 ms before the first
   b1000          1000 bytes of padding in each token
   FAULT at K     after K tokens (0: before the first content): reset, end, errorevent, stall, badjson, badtext, long,
-                 e.g. "num-n40-g20-reset7"; also plain, html, okerror, status429, hang without a number;
+                 e.g. "num-n40-g20-reset7"; nodone ends after the finish reason;
+                 also plain, html, okerror, status429, hang, drop, stalledhtml, stallederror without a number;
   "poison" kills the process that asks
+An answer that is not streamed has its head and its first half at once, the rest when a stream would have ended.
 A token is "<nonce>:<index> "; the nonce is the last word of the last message. `GET /stats` gives a JSON object
-nonce -> {"calls", "tokens", "ended", "hung_up", "hung_up_at"}, "keys", nonce -> the key of each of its calls, and the
-connections that are open.
+nonce -> {"calls", "streamed", "tokens", "ended", "hung_up", "hung_up_at"}, "keys", nonce -> the key of each of its
+calls, and the connections that are open.
 """
 
 import asyncio
@@ -27,10 +29,12 @@ import uvloop
 
 _PART = re.compile(r"([a-z]+)(\d*)")
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+WHOLE = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 HTML = b"<!doctype html><html><body>Sign in to continue</body></html>"
 ERROR = {"error": {"message": "the upstream broke", "type": "server_error", "param": None, "code": "broken"}}
 _ESTABLISHED = "01"
 MID_FAULTS = ("reset", "end", "errorevent", "stall", "badjson", "badtext", "long")
+WAITS = {"hang", "stalledhtml", "stallederror"}
 calls: dict[str, dict[str, float]] = {}
 keys: dict[str, list[str]] = {}
 connections: set["Connection"] = set()
@@ -109,8 +113,9 @@ class Connection(asyncio.Protocol):
     async def answer(self, body: dict[str, Any], key: str) -> None:
         nonce = body["messages"][-1]["content"].split()[-1]
         keys.setdefault(nonce, []).append(key)
-        row = calls.setdefault(nonce, {"calls": 0, "tokens": 0, "ended": 0, "hung_up": 0})
+        row = calls.setdefault(nonce, {"calls": 0, "streamed": 0, "tokens": 0, "ended": 0, "hung_up": 0})
         row["calls"] += 1
+        row["streamed"] += bool(body.get("stream"))
         self.row = row
         plan = behaviour(body["model"])
         await asyncio.sleep(plan["t"] / 1000)
@@ -119,7 +124,7 @@ class Connection(asyncio.Protocol):
                 await self.stream(plan, body, nonce, row)
             else:
                 await self.plain(plan, nonce, row)
-        elif "hang" in plan:
+        elif not WAITS.isdisjoint(plan):
             await asyncio.sleep(3600)
         else:
             row["ended"] += 1
@@ -136,6 +141,12 @@ class Connection(asyncio.Protocol):
             self.whole(ERROR)
         elif "status" in plan:
             self.whole(ERROR, status=f"{plan['status']} Refused")
+        elif "drop" in plan:
+            self.transport.abort()
+        elif "stalledhtml" in plan:
+            self.transport.write(WHOLE.replace(b"application/json", b"text/html") % (2 * len(HTML)) + HTML)
+        elif "stallederror" in plan:
+            self.transport.write(WHOLE.replace(b"200 OK", b"500 Broken") % 1000 + b'{"error": {"mess')
         else:
             return "hang" in plan
         return True
@@ -157,6 +168,11 @@ class Connection(asyncio.Protocol):
         if await self.mid_fault(plan, plan["n"]):
             return
         self.event(frame, {}, "stop")
+        if "nodone" in plan:
+            row["ended"] += 1
+            self.row = None
+            self.transport.write(b"0\r\n\r\n")
+            return
         usage = {"prompt_tokens": 3, "completion_tokens": plan["n"], "total_tokens": plan["n"] + 3}
         self.chunk(b"data: %b\n\n" % orjson.dumps({**frame, "choices": [], "usage": usage}))
         row["ended"] += 1
@@ -195,37 +211,42 @@ class Connection(asyncio.Protocol):
         return True
 
     async def plain(self, plan: dict[str, int], nonce: str, row: dict[str, float]) -> None:
+        text = "".join(f"{nonce}:{index} " for index in range(plan["n"]))
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 3, "completion_tokens": plan["n"], "total_tokens": plan["n"] + 3}
+        whole = {"id": f"c-{nonce}", "object": "chat.completion", "created": 1, "model": "num", "choices": [choice]}
+        body = orjson.dumps({**whole, "usage": usage})
+        fault = next((name for name in MID_FAULTS if name in plan), None)
+        if fault is not None:
+            said = len(body) * plan[fault] // max(1, plan["n"])
+            if fault == "stall":
+                row["tokens"] = plan[fault]
+            await self.plain_fault(fault, body, body[: max(0, said - 1)])
+            return
+        half = len(body) // 2
+        self.transport.write(WHOLE % len(body) + body[:half])
         loop = asyncio.get_running_loop()
         began = loop.time()
         for index in range(plan["n"]):  # as many as a stream would have said by then
             if plan["g"]:
                 await asyncio.sleep(max(0, began + (index + 1) * plan["g"] / 1000 - loop.time()))
             row["tokens"] += 1
-        text = "".join(f"{nonce}:{index} " for index in range(plan["n"]))
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 3, "completion_tokens": plan["n"], "total_tokens": plan["n"] + 3}
-        whole = {"id": f"c-{nonce}", "object": "chat.completion", "created": 1, "model": "num", "choices": [choice]}
-        fault = next((name for name in MID_FAULTS if name in plan), None)
-        if fault is not None:
-            await self.plain_fault(fault, orjson.dumps({**whole, "usage": usage}))
-            return
         row["ended"] += 1
         self.row = None
-        self.whole({**whole, "usage": usage})
+        self.transport.write(body[half:])
 
-    async def plain_fault(self, fault: str, body: bytes) -> None:
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    async def plain_fault(self, fault: str, body: bytes, said: bytes) -> None:
         if fault != "stall" and self.row is not None:
             self.row["ended"] += 1
             self.row = None
         if fault in {"reset", "stall"}:
-            self.transport.write(head + body[: len(body) // 2])
+            self.transport.write(WHOLE % len(body) + said)
             if fault == "stall":
                 await asyncio.sleep(3600)
             self.transport.abort()
         elif fault == "end":
             self.transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n")
-            self.transport.write(body[: len(body) // 2])
+            self.transport.write(said)
             self.transport.close()
         elif fault == "errorevent":
             self.whole(ERROR)
