@@ -66,6 +66,13 @@ def misshapen() -> UpstreamError:
     return UpstreamError(Fault.UPSTREAM_FAULT, "The upstream's answer does not have the shape that its protocol has.")
 
 
+def not_connected() -> UpstreamError:
+    """The limit for connecting passed, by either driver. Nothing was sent."""
+    return UpstreamError(
+        Fault.TIMED_OUT, "The connection to the upstream timed out.", code="connect_timeout", sent=False
+    )
+
+
 # Around what an upstream said; no text of either side has these characters.
 _BEGIN, _END = "\x02", "\x03"
 _QUOTATION: Final = re.compile(rf":? ?{_BEGIN}[^{_END}]*{_END}")

@@ -16,7 +16,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from worker.faults import Fault, UpstreamError
+from worker.faults import Fault, UpstreamError, not_connected
 from worker.providers.contract import USER_AGENT, UpstreamRequest, UpstreamResponse
 
 _ERROR_BODY_S = 10.0
@@ -162,7 +162,7 @@ def _translate(error: httpx.HTTPError | httpx.InvalidURL) -> UpstreamError:
     """By the transport's own exception: httpx-aiohttp shows a disconnect after a POST as ConnectTimeout."""
     cause = error.__cause__
     if isinstance(cause, aiohttp.ConnectionTimeoutError):
-        return UpstreamError(Fault.TIMED_OUT, "The connection to the upstream timed out.", sent=False)
+        return not_connected()
     if isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return _proxy_failed()
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):

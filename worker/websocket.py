@@ -22,7 +22,7 @@ from websockets.exceptions import (
 )
 from websockets.frames import CloseCode
 
-from worker.faults import Fault, UpstreamError
+from worker.faults import Fault, UpstreamError, not_connected
 from worker.providers.contract import USER_AGENT, UpstreamRequest
 
 _GOODBYE_S = 0.5
@@ -133,7 +133,7 @@ def _tls() -> ssl.SSLContext:
 def _unopened(error: Exception) -> UpstreamError:
     """Nothing of the request was sent. ImportError: a SOCKS proxy, which needs a further package."""
     if isinstance(error, TimeoutError):
-        return UpstreamError(Fault.TIMED_OUT, "The connection to the upstream timed out.", sent=False)
+        return not_connected()
     if isinstance(error, ProxyError | InvalidProxy | ImportError):
         said = "The outbound proxy cannot be used or refused."
     elif isinstance(error, InvalidURI):

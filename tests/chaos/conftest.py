@@ -82,12 +82,12 @@ class Arena:
         client.close()
         return bool(noted) and int(noted.split()[2]) < now[0] * 1000
 
-    def account(self, name: str) -> dict[str, str]:
-        """What Redis knows of the account <provider>/<credential>; an empty state is that of one never blamed."""
-        client = redis.Redis.from_url(self.redis.url, decode_responses=True)
-        known: Any = client.hgetall(f"{{ps}}:account:{name}")
+    def account_state(self, name: str) -> str:
+        """Of the account <provider>/<credential>; one that was never blamed has none in Redis, and is ready."""
+        client = redis.Redis.from_url(self.redis.url)
+        state: Any = client.hget(f"{{ps}}:account:{name}", "state")
         client.close()
-        return {"state": "", **known}
+        return state.decode() if state else "ready"
 
     def queued(self) -> int:
         """Jobs that wait in Redis."""

@@ -1,10 +1,14 @@
 """Each time limit ends a request with its own error, and many streams to one upstream run at once."""
 
 import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.chaos.conftest import Arena, build_arena
+from tests.chaos.conftest import FORMS, Arena, build_arena
 
 
 async def test_each_time_limit_has_its_own_error(lasting_arena: Arena) -> None:
@@ -26,6 +30,35 @@ async def test_the_whole_answer_has_a_limit(tmp_path_factory: pytest.TempPathFac
         assert result.error is not None
         assert result.error["code"] == "total_timeout"
         assert 0 < result.tokens < 100
+        assert arena.account_state("num/one") == "ready"
+
+
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """Of a machine that takes no connection and refuses none: the queue of a listener that accepts nobody is full."""
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        port: int = listener.getsockname()[1]
+        waiting = sockets.enter_context(socket.socket())
+        waiting.connect(("127.0.0.1", port))
+        yield port
+
+
+@FORMS
+async def test_a_connection_that_is_not_made_has_a_limit_of_its_own(
+    tmp_path: Path, deaf_port: int, *, stream: bool
+) -> None:
+    """Nothing was sent, which its error says."""
+    away = {"base_url": f"http://127.0.0.1:{deaf_port}/v1", "timeouts": {"connect_s": 1}, "models": ["num"]}
+    with build_arena(tmp_path, provider=away) as arena:
+        result = await arena.client.ask("num", stream=stream)
+        assert result.honest_error
+        assert result.error is not None
+        assert (result.status, result.error["code"]) == (504, "connect_timeout")
+        assert "safe to send the request again" in result.error["message"]
+        assert arena.account_state("num/one") == "ready"
 
 
 async def test_a_queue_wait_is_not_the_upstreams_fault_and_ends_no_stream(
@@ -41,6 +74,7 @@ async def test_a_queue_wait_is_not_the_upstreams_fault_and_ends_no_stream(
         assert (waited.status, waited.error["code"]) == (503, "queue_timeout")
         assert [result for result in await running if not result.exact(80)] == []
         assert waited.nonce not in arena.calls()
+        assert arena.account_state("num/one") == "ready"
 
 
 async def test_a_hundred_and_fifty_streams_to_one_upstream_are_open_at_once(lasting_arena: Arena) -> None:
