@@ -59,15 +59,16 @@ class Arena:
 
     def busy_worker(self) -> Process:
         """The worker that runs most jobs by Redis' account."""
-        running = self._running()
+        running = self.running()
         busiest = max(running, key=running.__getitem__)
         return next(worker for worker in self.system.workers if busiest in worker.log())
 
     def most_running(self) -> int:
         """How many jobs that one runs."""
-        return max(self._running().values())
+        return max(self.running().values())
 
-    def _running(self) -> dict[str, int]:
+    def running(self) -> dict[str, int]:
+        """How many jobs each worker runs by Redis' account, by its name there, which its log has."""
         client = redis.Redis.from_url(self.redis.url)
         names: Any = client.zrange("{ps}:workers", 0, -1)
         running: Any = {name.decode(): client.hlen(f"{{ps}}:inf:{name.decode()}") for name in names}
