@@ -26,7 +26,8 @@ def _fake_python(folder: Path, name: str, version: tuple[int, int], *, has_venv:
 def _find(folder: Path) -> subprocess.CompletedProcess[str]:
     (folder / "sh").symlink_to(shutil.which("sh") or "/bin/sh")
     script = ROOT / "deploy" / "find-python.sh"
-    return subprocess.run([script], env={"PATH": str(folder)}, capture_output=True, text=True, check=False)
+    environ = {"PATH": str(folder), "USR_BIN": str(folder / "usr")}
+    return subprocess.run([script], env=environ, capture_output=True, text=True, check=False)
 
 
 def test_the_python_that_has_a_redis_wheel_is_preferred_without_a_redis(tmp_path: Path) -> None:
@@ -39,6 +40,24 @@ def test_the_usual_python_is_taken_with_a_redis(tmp_path: Path) -> None:
     _fake_python(tmp_path, "python3", (3, 13))
     _fake_python(tmp_path, "python3.12", (3, 12))
     _fake_python(tmp_path, "valkey-server", (0, 0))
+    assert _find(tmp_path).stdout == "python3\n"
+
+
+def test_the_distributions_python_comes_first(tmp_path: Path) -> None:
+    """It is the one that was built to be fast."""
+    (tmp_path / "usr").mkdir()
+    _fake_python(tmp_path, "python3", (3, 13))
+    _fake_python(tmp_path, "valkey-server", (0, 0))
+    _fake_python(tmp_path / "usr", "python3", (3, 11))
+    assert _find(tmp_path).stdout == f"{tmp_path}/usr/python3\n"
+
+
+@pytest.mark.parametrize(("version", "has_venv"), [((3, 9), True), ((3, 11), False)], ids=["old", "bare"])
+def test_a_python_that_will_not_do_is_passed_over(tmp_path: Path, version: tuple[int, int], *, has_venv: bool) -> None:
+    (tmp_path / "usr").mkdir()
+    _fake_python(tmp_path, "python3", (3, 12))
+    _fake_python(tmp_path, "valkey-server", (0, 0))
+    _fake_python(tmp_path / "usr", "python3", version, has_venv=has_venv)
     assert _find(tmp_path).stdout == "python3\n"
 
 
