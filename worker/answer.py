@@ -6,39 +6,55 @@ here, so that nothing is shown that another attempt would repeat. Other callers 
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from typing import Protocol
 
 import orjson
 
+from shared.frames import PART_BYTES
 from worker.config.provider import Timeouts
 from worker.deadline import BETWEEN_CHUNKS, FIRST_TOKEN, Deadline
 from worker.estimate import UsageEstimate
 from worker.exchange import Conversation
-from worker.faults import MISSHAPEN, Fault, UpstreamError, mask, misshapen
+from worker.faults import MISSHAPEN, UpstreamError, mask, misshapen
 from worker.joining import join, split
 from worker.providers.contract import (
     ChatCall,
     Chunk,
     Credential,
-    Event,
     Framing,
     JsonObject,
     LocalProvider,
     Provider,
-    StreamMapper,
     UpstreamRequest,
 )
-from worker.sse import splitter
+from worker.reading import MOST_EVENT_BYTES, Reading
 from worker.upstream import Upstream, UpstreamBody, error_body
 from worker.websocket import Socket, open_socket
 
-MOST_EVENT_BYTES = 4 * 1024 * 1024
 _SPEAKS = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
 _STREAMED_TYPES = ("text/event-stream", "text/plain", "application/octet-stream", "application/stream+json", "")
 
 
+class Sink(Protocol):
+    """Where the rest of a stream goes; an Outlet is one."""
+
+    @property
+    def full(self) -> bool: ...
+
+    def emit(self, events: bytes) -> None:
+        """Ready SSE events, PART_BYTES of them at most."""
+
+    async def stream(self, events: bytes) -> None:
+        """Ready SSE events, as many as there are; returns when there is room for more."""
+
+    async def drain(self) -> None:
+        """Returns when there is room for more."""
+
+
 class UpstreamAnswer:
-    """`pieces` is iterated once. After its end `usage`, `finish_reasons` (by choice) and `done` (the upstream's own end
-    marker was seen) tell how it went, and `response_headers` what the upstream said of its limits.
+    """`first`, then `rest`; and `aclose`, however they ended: that, and a cancellation, ends the upstream's work.
+    When all is read, `usage`, `finish_reasons` (by choice) and `done` (the upstream's own end marker was seen) tell
+    how it went, and `response_headers` what the upstream said of its limits.
     """
 
     def __init__(
@@ -62,36 +78,50 @@ class UpstreamAnswer:
         self._call = call
         self._credential = credential
         self._timeouts = timeouts
+        self._out: Sink
         self._include_usage = include_usage
         self._most_bytes = most_bytes
         self._proxy = proxy
         self._speaking = False
+        self._held: list[bytes] = []  # events that are still to be given out
         self._estimate = UsageEstimate(call.body)
+        self._deadline: Deadline
+        self._course = self._run()
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Raises UpstreamError, or InvalidRequest for what this upstream cannot do. Close it (`aclosing`): that, and a
-        cancellation, ends the upstream's work.
+    async def first(self) -> bytes | None:
+        """The first content of a stream, or the whole answer; None if there is none. Raises UpstreamError, or
+        InvalidRequest for what this upstream cannot do.
         """
+        return await anext(self._course, None)
+
+    async def rest(self, out: Sink) -> None:
+        """Gives what follows to `out`. Raises UpstreamError."""
+        self._out = out
+        async for events in self._course:
+            await out.stream(events)
+
+    async def aclose(self) -> None:
+        await self._course.aclose()
+
+    async def _run(self) -> AsyncGenerator[bytes, None]:
         if isinstance(self._provider, LocalProvider):
-            yield self._whole(self._provider.local_answer(self._call))
+            yield self._at_once(self._provider.local_answer(self._call))
             return
         conversation = Conversation(
             self._upstream, self._provider, self._call, self._credential, self._timeouts, self._proxy
         )
-        deadline = Deadline(self._timeouts.total_s)
-        deadline.expect(FIRST_TOKEN, self._timeouts.first_token_s)
+        self._deadline = Deadline(self._timeouts.total_s)
+        self._deadline.expect(FIRST_TOKEN, self._timeouts.first_token_s)
         body: UpstreamBody | Socket | None = None
         shown = False
         try:
             request = await conversation.request()
-            body = await self._open(request, deadline)
+            body = await self._open(request)
             self.response_headers = body.headers
-            plain = isinstance(body, UpstreamBody) and not request.streamed
-            source = self._plain(body, deadline) if plain else self._streamed(body, request, deadline)
             try:
-                async for piece in source:
+                async for events in self._read(body, request):
                     shown = True
-                    yield piece
+                    yield events
             except MISSHAPEN as error:
                 raise misshapen() from error
         except UpstreamError as error:
@@ -101,28 +131,28 @@ class UpstreamAnswer:
         finally:
             if self.usage is None and self._estimate.heard:  # broken off: what came until then counts all the same
                 self.usage = self._estimate.usage(quick=True)
-            deadline.close()
+            self._deadline.close()
             try:
                 if body is not None:
                     await body.aclose()
             finally:
                 conversation.end()
 
-    # ---- reading
+    # ---- opening
 
-    async def _open(self, request: UpstreamRequest, deadline: Deadline) -> UpstreamBody | Socket:
+    async def _open(self, request: UpstreamRequest) -> UpstreamBody | Socket:
         connect_s = self._timeouts.connect_s
         try:
-            async with asyncio.timeout(deadline.remaining_s):
+            async with asyncio.timeout(self._deadline.remaining_s):
                 if request.framing is Framing.WEBSOCKET:
                     return await self._open_socket(request)
                 body = await self._upstream.open(request, connect_s=connect_s, proxy=self._proxy)
         except TimeoutError:
-            raise deadline.error() from None
+            raise self._deadline.error() from None
         if body.status // 100 != 2:  # noqa: PLR2004  a class of status codes
             try:
                 self.response_headers = body.headers
-                raise self._refusal(body.status, body.headers, await error_body(body, deadline.remaining_s))
+                raise await self._refusal(body)
             finally:
                 await body.aclose()
         return body
@@ -133,91 +163,108 @@ class UpstreamAnswer:
             connect_s=self._timeouts.connect_s,
             proxy=self._proxy,
             max_event_bytes=MOST_EVENT_BYTES,
-            refused=self._refusal,
+            refused=self._classified,
         )
 
-    async def _streamed(
-        self, body: UpstreamBody | Socket, request: UpstreamRequest, deadline: Deadline
-    ) -> AsyncIterator[bytes]:
-        mapper = self._provider.stream_mapper(self._call)
-        chunks = self._chunks(body, request, mapper, deadline)
-        if not self._call.stream:
-            whole = []
-            async for group in chunks:
-                for chunk in group:
-                    self._estimate.hear(chunk.data)
-                whole += group
-            yield self._json(join(whole))
-            return
-        held: list[bytes] = []
-        async for group in chunks:
-            held += self._shown(group)
-            if held and self._speaking:
-                yield b"".join(held)
-                held.clear()
-        held += self._owed_usage()
-        if held:
-            yield b"".join(held)
+    async def _refusal(self, body: UpstreamBody) -> UpstreamError:
+        return self._classified(body.status, body.headers, await error_body(body, self._deadline.remaining_s))
 
-    async def _chunks(
-        self, body: UpstreamBody | Socket, request: UpstreamRequest, mapper: StreamMapper, deadline: Deadline
-    ) -> AsyncIterator[list[Chunk]]:
-        """The mapped chunks of each read. Raises UpstreamError where the answer is cut, broken or too large."""
-        if isinstance(body, UpstreamBody):
-            await self._check_type(body, request, deadline)
-        cutter = splitter(request.framing, MOST_EVENT_BYTES)
-        pieces = aiter(body)
-        size = 0
-        while not mapper.ended and (data := await deadline.read(pieces)) is not None:
-            size += len(data)
-            if size > self._most_bytes:
-                raise _too_large(self._most_bytes)
-            group = _map(mapper, cutter.feed(data))
-            if not self._speaking and self._speaks(group):
-                deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
-            if group:
-                yield group
-        if not size and isinstance(body, UpstreamBody):
-            raise self._refusal(body.status, body.headers, b"")
-        group = [] if mapper.ended else _map(mapper, cutter.close())
-        group += _map_end(mapper)
-        self.done = mapper.ended
-        if group:
-            yield group
-        if isinstance(body, UpstreamBody):
-            await _read_end(pieces)
-
-    async def _check_type(self, body: UpstreamBody, request: UpstreamRequest, deadline: Deadline) -> None:
-        """A stream that is announced as something else (an error's JSON, a sign-in page) is no answer."""
-        media = body.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if request.framing is Framing.SSE and media not in _STREAMED_TYPES:
-            raise self._refusal(body.status, body.headers, await error_body(body, deadline.remaining_s))
-
-    def _refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    def _classified(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         try:
             return self._provider.parse_error(status, headers, body)
         except MISSHAPEN:
             return misshapen()
 
-    async def _plain(self, body: UpstreamBody | Socket, deadline: Deadline) -> AsyncIterator[bytes]:
-        parts, size = [], 0
-        pieces = aiter(body)
-        while (data := await deadline.read(pieces)) is not None:
-            parts.append(data)
-            size += len(data)
-            deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
-            if size > self._most_bytes:
-                raise _too_large(self._most_bytes)
+    # ---- reading
+
+    async def _read(self, body: UpstreamBody | Socket, request: UpstreamRequest) -> AsyncIterator[bytes]:
+        if isinstance(body, UpstreamBody):
+            if not request.streamed:
+                yield await self._plain(body)
+                return
+            if request.framing is Framing.SSE and not _is_stream(body.headers):
+                raise await self._refusal(body)
+        mapper = self._provider.stream_mapper(self._call)
+        reading = Reading(body, request.framing, mapper, self._deadline, self._most_bytes)
+        if self._call.stream:
+            async for events in self._flow(reading):
+                yield events
+        else:
+            yield await self._joined(reading)
+
+    async def _plain(self, body: UpstreamBody) -> bytes:
+        def heard() -> None:
+            self._deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
+
+        whole = await self._deadline.bound(body.read(self._most_bytes, heard))
         try:
-            completion = self._provider.parse_response(self._call, b"".join(parts))
+            completion = self._provider.parse_response(self._call, whole)
         except MISSHAPEN as error:
             raise misshapen() from error
         self.done = True
-        yield self._whole(split(completion)) if self._call.stream else self._json(completion)
+        return self._at_once(split(completion)) if self._call.stream else self._json(completion)
+
+    async def _joined(self, reading: Reading) -> bytes:
+        """For a caller that wants the whole from an upstream that only streams."""
+        whole: list[Chunk] = []
+
+        def gather(group: list[Chunk]) -> bool:
+            for chunk in group:
+                self._estimate.hear(chunk.data)
+            whole.extend(group)
+            self._note_content(group)
+            return True
+
+        await reading.run(gather)
+        gather(self._last(reading))
+        await reading.read_end()
+        return self._json(join(whole))
+
+    async def _flow(self, reading: Reading) -> AsyncIterator[bytes]:
+        """Yields what has the first content; what follows goes to `out` as it comes; yields what comes at the end."""
+        ended = await reading.run(self._await_content)
+        if self._held and self._speaking:
+            yield self._released()
+        while not ended:
+            ended = await reading.run(self._pass_on)
+            await (self._out.stream(self._released()) if self._held else self._out.drain())
+        self._held += self._shown(self._last(reading))
+        if self._held:
+            yield self._released()
+        await reading.read_end()
+        if owed := self._owed_usage():
+            yield owed[0]
+
+    def _await_content(self, group: list[Chunk]) -> bool:
+        self._held += self._shown(group)
+        self._note_content(group)
+        return not self._speaking
+
+    def _pass_on(self, group: list[Chunk]) -> bool:
+        events = b"".join(self._shown(group))
+        if len(events) > PART_BYTES:
+            self._held.append(events)
+            return False
+        if events:
+            self._out.emit(events)
+        return not self._out.full
+
+    def _last(self, reading: Reading) -> list[Chunk]:
+        """What is still owed at the end. Raises UpstreamError where the answer was cut."""
+        if not reading.size and isinstance(reading.body, UpstreamBody):
+            raise self._classified(reading.body.status, reading.body.headers, b"")
+        last = reading.finish()
+        self.done = reading.ended
+        return last
+
+    def _released(self) -> bytes:
+        events = b"".join(self._held)
+        self._held.clear()
+        return events
 
     # ---- showing
 
-    def _whole(self, chunks: Iterable[Chunk]) -> bytes:
+    def _at_once(self, chunks: Iterable[Chunk]) -> bytes:
         """A whole answer that came at once, in the form that the caller asked for."""
         chunks = list(chunks)
         self.done = True
@@ -256,44 +303,20 @@ class UpstreamAnswer:
         """The last event of a stream whose upstream told no usage."""
         return [] if self.usage else self._shown([Chunk(self._estimate.chunk())])
 
-    def _speaks(self, group: Iterable[Chunk]) -> bool:
-        """Is there content, which a client would see? A role alone is none."""
-        self._speaking = any(
-            choice.get("finish_reason") or any((choice.get("delta") or {}).get(name) for name in _SPEAKS)
-            for chunk in group
-            for choice in chunk.data["choices"]
-        )
-        return self._speaking
+    def _note_content(self, group: Iterable[Chunk]) -> None:
+        """Is there content, which a client would see? A role alone is none. From then on silence is another limit's."""
+        if not self._speaking and any(map(_speaks, group)):
+            self._speaking = True
+            self._deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
 
 
-def _map(mapper: StreamMapper, events: Iterable[Event]) -> list[Chunk]:
-    group: list[Chunk] = []
-    try:
-        for event in events:
-            group += mapper.feed(event)
-            if mapper.ended:
-                break
-    except MISSHAPEN as error:
-        raise misshapen() from error
-    return group
+def _speaks(chunk: Chunk) -> bool:
+    return any(
+        choice.get("finish_reason") or any((choice.get("delta") or {}).get(name) for name in _SPEAKS)
+        for choice in chunk.data["choices"]
+    )
 
 
-def _map_end(mapper: StreamMapper) -> Iterable[Chunk]:
-    try:
-        return mapper.finish()
-    except MISSHAPEN as error:
-        raise misshapen() from error
-
-
-async def _read_end(pieces: AsyncIterator[bytes]) -> None:
-    """What follows the end marker is the end of the body; a connection read to there can be used again."""
-    try:
-        async with asyncio.timeout(0.2):
-            async for _ in pieces:
-                return
-    except (TimeoutError, UpstreamError):
-        return
-
-
-def _too_large(most_bytes: int) -> UpstreamError:
-    return UpstreamError(Fault.UPSTREAM_FAULT, f"The upstream's answer is larger than {most_bytes} bytes.")
+def _is_stream(headers: Mapping[str, str]) -> bool:
+    """What is announced as something else (an error's JSON, a sign-in page) is no answer."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() in _STREAMED_TYPES

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -11,7 +11,7 @@ from shared.errors import GatewayError
 from worker.accounts.learning import learn, read_retry_after
 from worker.accounts.leases import Accounts, Lease
 from worker.accounts.states import consequence
-from worker.answer import UpstreamAnswer
+from worker.answer import Sink, UpstreamAnswer
 from worker.completion import complete
 from worker.faults import Fault, UpstreamError
 from worker.metrics import WorkerMetrics
@@ -44,7 +44,6 @@ class Attempt:
         self._request_id = request_id
         self._accounts = accounts
         self._metrics = metrics
-        self._pieces: AsyncGenerator[bytes, None] = answer.pieces()
         self._read_out = False
         self._began = time.perf_counter()
 
@@ -55,7 +54,7 @@ class Attempt:
         provider = self.destination.provider.name
         self._metrics.attempted(provider)
         try:
-            piece = await anext(self._pieces, None)
+            piece = await self.answer.first()
         except BaseException as error:
             await self.end(error)
             raise
@@ -64,10 +63,9 @@ class Attempt:
             self._accounts.recover(self.lease)
         return piece
 
-    async def rest(self) -> AsyncGenerator[bytes, None]:
-        """What follows. Raises UpstreamError."""
-        async for piece in self._pieces:
-            yield piece
+    async def rest(self, out: Sink) -> None:
+        """Passes on what follows. Raises UpstreamError."""
+        await self.answer.rest(out)
         self._read_out = True
 
     def is_renewable(self, error: UpstreamError) -> bool:
@@ -80,7 +78,7 @@ class Attempt:
         """
         try:
             if not self._read_out:
-                await complete(self._pieces.aclose())
+                await complete(self.answer.aclose())
         finally:
             self._settle(error)
 

@@ -212,11 +212,9 @@ class _Chat:
         provider = attempt.destination.provider.name
         try:
             out.start(provider=provider, attempts=sender.history.attempts, queue_ms=sender.queue_ms)
-            send = out.stream if self._job.envelope.stream else out.result
             if piece is not None:
-                await send(piece)
-            async for more in attempt.rest():
-                await send(more)
+                await (out.stream if self._job.envelope.stream else out.result)(piece)
+            await attempt.rest(out)
         except BaseException as error:
             await attempt.end(error)
             if isinstance(error, UpstreamError):

@@ -1,8 +1,8 @@
 """Time limits of one answer, at no cost per chunk: a limit is moved by setting a number, and one timer looks at it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 from worker.faults import Fault, UpstreamError
 
@@ -16,9 +16,12 @@ _SAID = {
 }
 
 
+T = TypeVar("T")
+
+
 class Deadline:
     """Bounds reads. `expect` sets the limit until it is called again; the total limit holds besides. The limit between
-    chunks is counted anew in each read, any other from when it was set.
+    chunks is counted anew from each `heard`, any other from when it was set.
     """
 
     def __init__(self, total_s: float) -> None:
@@ -38,17 +41,19 @@ class Deadline:
         else:
             self._due, self._reason, self._limit_s = self._end, TOTAL, self._total_s
 
-    async def read(self, pieces: AsyncIterator[bytes]) -> bytes | None:
-        """The next piece, or None at the end. Raises UpstreamError(TIMED_OUT), naming the limit that passed."""
-        if self._reason is BETWEEN_CHUNKS:  # while a client that is behind keeps us from reading no silence counts
+    def heard(self) -> None:
+        """Something has come."""
+        if self._reason is BETWEEN_CHUNKS:
             self.expect(BETWEEN_CHUNKS, self._limit_s)
+
+    async def bound(self, reading: Awaitable[T]) -> T:
+        """Awaits it. Raises UpstreamError(TIMED_OUT), naming the limit that passed."""
+        self.heard()  # while a client that is behind keeps us from reading no silence counts
         if self._timer is None or self._timer.when() > self._due:
             self._set_timer()
         self._reader = asyncio.current_task()
         try:
-            return await pieces.__anext__()
-        except StopAsyncIteration:
-            return None
+            return await reading
         except asyncio.CancelledError:
             if self._expired and self._reader is not None and self._reader.uncancel() == 0:
                 raise self.error() from None

@@ -104,8 +104,10 @@ class Health:
                 most_bytes=_MOST_BYTES,
                 proxy=proxy,
             )
-            async for _ in answer.pieces():
-                pass
+            try:
+                await answer.first()
+            finally:
+                await answer.aclose()
             return _PROVEN_WRONG
         request = provider.kind.models_request(settings, credential)
         if request is None:

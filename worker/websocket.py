@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -23,6 +23,7 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 
 from worker.faults import Fault, UpstreamError, not_connected
+from worker.http1.connection import Take
 from worker.providers.contract import USER_AGENT, UpstreamRequest
 
 _GOODBYE_S = 0.5
@@ -40,7 +41,7 @@ class _Connect(connect):
 
 
 class Socket:
-    """An open connection on which the request was sent. `async for` gives the bytes of each message."""
+    """An open connection on which the request was sent."""
 
     def __init__(self, connection: ClientConnection, max_event_bytes: int) -> None:
         self._connection = connection
@@ -49,16 +50,19 @@ class Socket:
         assert answer is not None
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in answer.headers.raw_items()}
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """Ends when the upstream closes in order. Raises UpstreamError for any other end."""
+    async def pump(self, take: Take) -> bool:
+        """Gives the bytes of each message to `take`; True when the upstream has closed in order, False when `take`
+        wanted no more. Raises UpstreamError for any other end, and whatever `take` raises.
+        """
         while True:
             try:
                 message = await self._connection.recv(decode=False)
             except ConnectionClosedOK:
-                return
+                return True
             except ConnectionClosed as error:
                 raise self._broken(error) from error
-            yield message
+            if not take(message):
+                return False
 
     async def aclose(self) -> None:
         """Says goodbye, which ends the upstream's work, and waits at most half a second for its answer."""

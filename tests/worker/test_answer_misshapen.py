@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.worker.answers import everything
 from worker.answer import UpstreamAnswer
 from worker.config.provider import Timeouts
 from worker.faults import Fault, UpstreamError
@@ -42,7 +43,7 @@ async def answer_with(said: dict[str, Any], *, stream: bool) -> None:
         upstream, provider, call, Credential("c", {"api_key": "k"}), Timeouts(), include_usage=True, most_bytes=1 << 20
     )
     try:
-        assert [piece async for piece in answer.pieces()]
+        assert await everything(answer)
     finally:
         await upstream.aclose()
         await runner.cleanup()

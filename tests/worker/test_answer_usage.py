@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.worker.answers import everything
 from worker.answer import UpstreamAnswer
 from worker.config.provider import Timeouts
 from worker.estimate import MARK
@@ -45,11 +46,6 @@ async def answering(body: str, *, stream: bool, include_usage: bool = True) -> A
     finally:
         await upstream.aclose()
         await runner.cleanup()
-
-
-async def everything(answer: UpstreamAnswer) -> bytes:
-    async with contextlib.aclosing(answer.pieces()) as pieces:
-        return b"".join([piece async for piece in pieces])
 
 
 def events(sent: bytes) -> list[Any]:
@@ -97,8 +93,7 @@ async def test_a_broken_stream_counts_what_came() -> None:
 async def test_a_client_that_leaves_is_counted_too() -> None:
     """What was shown until then."""
     async with answering(EVENT + END, stream=True) as answer:
-        pieces = answer.pieces()
-        await anext(pieces)
-        await pieces.aclose()
+        await answer.first()
+        await answer.aclose()
     assert answer.usage is not None
     assert answer.usage["completion_tokens"] == pytest.approx(5, abs=1)

@@ -12,6 +12,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from tests.worker.answers import everything
 from worker.answer import UpstreamAnswer
 from worker.config.provider import Timeouts
 from worker.faults import Fault, UpstreamError
@@ -53,11 +54,6 @@ async def answering(
             most_bytes=1 << 20,
         )
     await upstream.aclose()
-
-
-async def everything(answer: UpstreamAnswer) -> bytes:
-    async with contextlib.aclosing(answer.pieces()) as pieces:
-        return b"".join([piece async for piece in pieces])
 
 
 async def speak(connection: ServerConnection) -> None:
@@ -163,9 +159,8 @@ async def test_a_client_that_leaves_ends_the_upstreams_work() -> None:
             hung_up.set()
 
     async with answering(write_on) as answer:
-        pieces = answer.pieces()
-        assert b"more" in await anext(pieces)
-        await pieces.aclose()
+        assert b"more" in (await answer.first() or b"")
+        await answer.aclose()
         async with asyncio.timeout(5):
             await hung_up.wait()
 

@@ -1,7 +1,7 @@
 """An attempt's end: the upstream is closed, and then its account is given back, once."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -37,14 +37,13 @@ class Slow(UpstreamAnswer):
         self.response_headers = {}
         self.closing, self.may_close = asyncio.Event(), asyncio.Event()
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        try:
-            yield b"first"
-            yield b"second"
-        finally:
-            self.closing.set()
-            await self.may_close.wait()
-            self.usage = {"total_tokens": 100}
+    async def first(self) -> bytes | None:
+        return b"first"
+
+    async def aclose(self) -> None:
+        self.closing.set()
+        await self.may_close.wait()
+        self.usage = {"total_tokens": 100}
 
 
 class Scene:

@@ -1,7 +1,6 @@
 """Time limits of one answer: the one that passes is named, and a client that is behind costs the upstream nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,15 +10,11 @@ from worker.faults import UpstreamError
 FAR_S = 60.0
 
 
-async def late(after_s: float) -> AsyncIterator[bytes]:
-    while True:
+async def late(deadline: Deadline, after_s: float, pieces: int) -> int:
+    for _ in range(pieces):
         await asyncio.sleep(after_s)
-        yield b"x"
-
-
-async def read_for_ever(deadline: Deadline, pieces: AsyncIterator[bytes]) -> None:
-    while True:
-        await deadline.read(pieces)
+        deadline.heard()
+    return pieces
 
 
 @pytest.mark.parametrize("reason", [FIRST_TOKEN, BETWEEN_CHUNKS])
@@ -27,16 +22,15 @@ async def test_silence_ends_at_its_limit(reason: str) -> None:
     deadline = Deadline(FAR_S)
     deadline.expect(reason, 0.01)
     with pytest.raises(UpstreamError) as caught:
-        await deadline.read(late(FAR_S))
+        await deadline.bound(late(deadline, FAR_S, 1))
     assert caught.value.code == reason
 
 
 async def test_the_whole_answer_has_a_limit_however_fast_its_pieces_are() -> None:
     deadline = Deadline(0.05)
     deadline.expect(BETWEEN_CHUNKS, FAR_S)
-    pieces = late(0.001)
     with pytest.raises(UpstreamError) as caught:
-        await read_for_ever(deadline, pieces)
+        await deadline.bound(late(deadline, 0.001, 1_000_000))
     assert caught.value.code == TOTAL
 
 
@@ -45,5 +39,5 @@ async def test_time_in_which_nobody_reads_is_no_silence() -> None:
     deadline = Deadline(FAR_S)
     deadline.expect(BETWEEN_CHUNKS, 2.0)
     deadline._due -= FAR_S  # so long ago was it set
-    assert await deadline.read(late(0.01)) == b"x"
+    assert await deadline.bound(late(deadline, 0.01, 1)) == 1
     deadline.close()

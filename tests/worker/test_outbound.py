@@ -9,6 +9,7 @@ from aiohttp import WSMsgType, web
 
 from tests.outbound import Authority, Proxy, tcp_server
 from tests.servers import free_port
+from tests.worker.answers import messages_of
 from worker import websocket
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import Framing, UpstreamRequest
@@ -53,7 +54,7 @@ async def ask_socket(url: str, proxy: str | None) -> str:
     request = UpstreamRequest("GET", f"ws{url}", headers, framing=Framing.WEBSOCKET, messages=("hello",))
     socket = await open_socket(request, connect_s=5, proxy=proxy, max_event_bytes=1000, refused=refused)
     try:
-        return "".join([message.decode() async for message in socket])
+        return b"".join(await messages_of(socket)).decode()
     finally:
         await socket.aclose()
 

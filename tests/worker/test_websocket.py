@@ -13,6 +13,7 @@ from websockets.http11 import Request, Response
 
 from tests.outbound import tcp_server
 from tests.servers import free_port
+from tests.worker.answers import messages_of
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import USER_AGENT, Framing, UpstreamRequest
 from worker.websocket import Socket, open_socket
@@ -43,7 +44,7 @@ async def opened(
 
 
 async def texts(socket: Socket) -> list[str]:
-    return [message.decode() async for message in socket]
+    return [message.decode() for message in await messages_of(socket)]
 
 
 async def echo_twice(connection: ServerConnection) -> None:
@@ -114,9 +115,12 @@ async def test_a_cancelled_reader_hangs_up_on_the_upstream() -> None:
             hung_up.set()
 
     async def read(socket: Socket, begun: asyncio.Event) -> None:
+        def take(_: bytes) -> bool:
+            begun.set()
+            return True
+
         try:
-            async for _ in socket:
-                begun.set()
+            await socket.pump(take)
         finally:
             await socket.aclose()
 
@@ -193,10 +197,9 @@ async def test_a_message_above_the_limit_is_an_error() -> None:
 
     async with upstream(flood) as url:
         socket = await opened(url)
-        messages = aiter(socket)
-        assert len(await anext(messages)) == 1000
+        assert not await socket.pump(lambda message: len(message) != 1000)
         with pytest.raises(UpstreamError, match="more than 1000 bytes"):
-            await anext(messages)
+            await messages_of(socket)
         await socket.aclose()
 
 
