@@ -106,7 +106,7 @@ class Inbox:
 
     def _deliver(self, delivery: Delivery) -> None:
         self.expected += 1
-        if delivery[0] in {Kind.CHUNK, Kind.RESULT}:
+        if not self.shown and delivery[0] in {Kind.CHUNK, Kind.RESULT}:
             self.shown = True
         self.ready.append(delivery)
 

@@ -11,6 +11,10 @@ from shared.frames import JobEnvelope, Kind
 _ACKNOWLEDGE_BYTES = 128 * 1024
 
 
+PassOn = Callable[[list[Delivery]], bool]
+"""True if it has given all of them to the client."""
+
+
 class Pending:
     """`envelope` is held until the client has seen something, for until then the request can be enqueued again.
 
@@ -20,6 +24,8 @@ class Pending:
     __slots__ = (
         "_due",
         "_make_room",
+        "_pass_on",
+        "_timeout_s",
         "_timer",
         "_waiter",
         "acknowledged",
@@ -54,12 +60,20 @@ class Pending:
         self.failure: GatewayError | None = None
         self.left = False
         self._make_room = make_room
+        self._pass_on: PassOn | None = None
+        self._timeout_s = 0.0
         self._waiter: asyncio.Future[bool] | None = None
         self._due = 0.0  # the loop's clock, s
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        self._resolve(woken=True)
+        """Something is ready, or there is a failure, or the client has left."""
+        if self._pass_on is not None and not (self.failure or self.left) and self._pass_on(self.inbox.ready):
+            self.inbox.take()
+            self._note_used()
+            self._due = asyncio.get_running_loop().time() + self._timeout_s
+        else:
+            self._resolve(woken=True)
 
     def _resolve(self, *, woken: bool) -> None:
         waiter = self._waiter
@@ -77,17 +91,21 @@ class Pending:
         self.left = True
         self.wake()
 
-    async def next(self, timeout_s: float | None = None) -> list[Delivery]:
+    async def next(self, timeout_s: float | None = None, pass_on: PassOn | None = None) -> list[Delivery]:
         """What has arrived in order since the last call; waits for something. What that call gave is then used.
 
-        An empty list says that `timeout_s` passed or that the client left. Raises the failure when nothing is left.
+        What arrives while it waits is offered to `pass_on` first, which saves waking a task: if that takes it, and says
+        so, the waiting begins anew. An empty list says that `timeout_s` passed or that the client left. Raises the
+        failure when nothing is left.
         """
-        self.inbox.use()
-        if self.inbox.used_bytes - self.acknowledged_bytes > _ACKNOWLEDGE_BYTES:
-            self._make_room(self)
+        self._note_used()
         while not (self.inbox.ready or self.failure or self.left):
-            if not await self._wait(timeout_s):
-                return []
+            self._pass_on = pass_on
+            try:
+                if not await self._wait(timeout_s):
+                    return []
+            finally:
+                self._pass_on = None
         if self.left:
             return []
         ready = self.inbox.take()
@@ -95,11 +113,17 @@ class Pending:
             raise self.failure
         return ready
 
+    def _note_used(self) -> None:
+        self.inbox.use()
+        if self.inbox.used_bytes - self.acknowledged_bytes > _ACKNOWLEDGE_BYTES:
+            self._make_room(self)
+
     async def _wait(self, timeout_s: float | None) -> bool:
         """False if the time passed."""
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
         if timeout_s is not None:
+            self._timeout_s = timeout_s
             self._set_timer(loop, loop.time() + timeout_s)
         try:
             return await self._waiter

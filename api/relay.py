@@ -133,9 +133,9 @@ class Relay:
     # ---- frames
 
     def _on_message(self, message: bytes) -> None:
-        batch = decode_batch(message)
-        sender = next(batch)
-        for number, epoch, attempt, sequence, kind, payload in batch:
+        sender, *frames = decode_batch(message)
+        ready: set[Pending] = set()
+        for number, epoch, attempt, sequence, kind, payload in frames:
             if kind == Kind.BEACON:
                 for entry in payload:
                     self._on_beacon(sender, *entry)
@@ -147,6 +147,10 @@ class Relay:
                 self._on_lost(pending, epoch, attempt, payload)
             else:
                 self._on_frame(pending, sender, epoch, attempt, sequence, kind, payload)
+                ready.add(pending)
+        for pending in ready:
+            if pending.inbox.ready:
+                pending.wake()
 
     def _on_frame(
         self, pending: Pending, sender: str, epoch: int, attempt: int, sequence: int, kind: int, payload: Any
@@ -156,10 +160,8 @@ class Relay:
         self.counts["frames"] += 1
         if verdict is Verdict.TAKEN or verdict is Verdict.BEHIND:
             pending.heard_at = pending.served_at = self._loop.time()
-            if inbox.ready:
-                if inbox.shown:
-                    pending.envelope = None
-                pending.wake()
+            if inbox.shown and pending.envelope is not None:
+                pending.envelope = None
         if verdict is not Verdict.TAKEN:
             self._act(verdict, pending, sender, epoch, attempt)
 

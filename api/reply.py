@@ -1,6 +1,7 @@
 """Gives a client its answer: SSE for a stream, one JSON body otherwise, and the truth when it fails."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -25,9 +26,12 @@ _STREAM_HEADERS: list[Header] = [
 
 
 class Reply:
-    """One response. Its status waits for the first content or error, so that early failures keep their own status."""
+    """One response. Its status waits for the first content or error, so that early failures keep their own status.
 
-    def __init__(self, send: Send, policy: FrontPolicy) -> None:
+    `write`, where the server has it (see Protocol), sends a part of a body that has begun without a task's help.
+    """
+
+    def __init__(self, send: Send, policy: FrontPolicy, write: Callable[[bytes], bool] | None = None) -> None:
         self.status = 0
         self.about: dict[str, Any] = {}
         self.end: dict[str, Any] = {}
@@ -35,6 +39,7 @@ class Reply:
         self.own_fault_type = ""  # in place of OpenAI's type for failures that are not the client's
         self.first_content_at: float | None = None  # time.perf_counter()
         self._send = send
+        self._write = write
         self._headers: list[Header] = []
         self._within_event = False  # of a large event, a part was sent
         self._policy = policy
@@ -43,9 +48,8 @@ class Reply:
         """True when a terminal frame arrived; False when the client left or we gave up. Never raises GatewayError."""
         while True:
             try:
-                deliveries = await pending.next(
-                    self._policy.keep_alive_s if self.status else self._policy.commit_after_s
-                )
+                timeout_s = self._policy.keep_alive_s if self.status else self._policy.commit_after_s
+                deliveries = await pending.next(timeout_s, self._pass_chunks if self.first_content_at else None)
             except GatewayError as error:
                 await self._fail(error, [])
                 return False
@@ -56,6 +60,16 @@ class Reply:
                     await self._send_events([KEEP_ALIVE])
             elif await self._pass_on(deliveries):
                 return True
+
+    def _pass_chunks(self, deliveries: list[Delivery]) -> bool:
+        """True if they are no more than events, and the server has taken them at once."""
+        if self._write is None or any(kind != Kind.CHUNK for kind, _ in deliveries):
+            return False
+        body = deliveries[0][1] if len(deliveries) == 1 else b"".join([events for _, events in deliveries])
+        if not self._write(body):
+            return False
+        self._within_event = not body.endswith(_EVENT_END)
+        return True
 
     async def _pass_on(self, deliveries: list[Delivery]) -> bool:
         """True if that was the end."""

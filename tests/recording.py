@@ -66,7 +66,7 @@ class RecordingBus(Bus):
     def frames(self) -> list[list[Any]]:
         """What was published to fronts: [number, epoch, attempt, sequence, kind, payload]."""
         batches = [data for channel, data in self.called("PUBLISH") if "resp:" in str(channel)]
-        return [frame for data in batches if isinstance(data, bytes) for frame in list(decode_batch(data))[1:]]
+        return [frame for data in batches if isinstance(data, bytes) for frame in decode_batch(data)[1:]]
 
     def told(self, worker: str) -> list[list[Any]]:
         """What was said to a worker: [verb, argument, ...]."""

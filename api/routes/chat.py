@@ -11,6 +11,7 @@ from api.auth import Caller, authenticate
 from api.body import read_body
 from api.models import resolve_model
 from api.pending import Pending
+from api.protocol import WRITE
 from api.record import Outcome, RequestRecord, log_request, log_start
 from api.reply import Reply
 from api.state import FrontState
@@ -34,7 +35,8 @@ class ChatCompletions:
         record = RequestRecord(request_id, client[0] if client else "", scope["method"], scope["path"])
         log_start(record)
         catalogue = self._state.catalogue.current
-        reply = Reply(send, catalogue.front if catalogue else FrontPolicy())
+        write = scope.get("extensions", {}).get(WRITE, {}).get("write")
+        reply = Reply(send, catalogue.front if catalogue else FrontPolicy(), write)
         try:
             await self._answer(record, scope, receive, reply, catalogue)
         except GatewayError as error:

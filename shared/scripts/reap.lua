@@ -16,8 +16,8 @@ call('SET', REAPED, string.format('%d %s %d', now, ARGV[2], calm))
 
 local function tell_lost(rid, epoch, attempt, reason)
   local front, number = string.match(rid, '^(.*)%.(%d+)$')
-  call('PUBLISH', RESP .. front, cmsgpack.pack('') ..
-    cmsgpack.pack({ tonumber(number), tonumber(epoch), tonumber(attempt), 0, tonumber(ARGV[3]), reason }))
+  local frame = { tonumber(number), tonumber(epoch), tonumber(attempt), 0, tonumber(ARGV[3]), reason }
+  call('PUBLISH', RESP .. front, cmsgpack.pack({ '', frame }))
 end
 
 local function bury_worker(worker)

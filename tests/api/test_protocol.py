@@ -9,7 +9,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from api.protocol import Protocol
+from api.protocol import WRITE, Protocol
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
@@ -209,3 +209,66 @@ async def test_a_stopping_server_answers_what_is_under_way_on_an_idle_connection
         writer.write(request)
         assert b"POST hi" in await reader.readuntil(b"0\r\n\r\n")
         assert await reader.read() == b"", "in the end it is closed"
+
+
+async def test_a_body_that_has_begun_can_be_written_without_waiting() -> None:
+    """Not before it has begun, nor after its end; the client cannot tell it from what was sent."""
+    told: list[bool] = []
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        write = scope["extensions"][WRITE]["write"]
+        told.append(write(b"too early"))
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        told.append(write(b"second"))
+        await send({"type": "http.response.body", "body": b"third"})
+        told.append(write(b"too late"))
+
+    async with asyncio.timeout(10), connect(app) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = await reader.read()
+    assert answer.partition(b"\r\n\r\n")[2] == b"5\r\nfirst\r\n6\r\nsecond\r\n5\r\nthird\r\n0\r\n\r\n"
+    assert told == [False, True, False]
+
+
+async def test_a_client_that_does_not_read_is_not_written_to() -> None:
+    """`send` waits for it then."""
+    refused = asyncio.Event()
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        write = scope["extensions"][WRITE]["write"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while write(b"x" * 65536):  # noqa: ASYNC110  the sockets fill in the loop's own time
+            await asyncio.sleep(0)
+        refused.set()
+
+    async with asyncio.timeout(10), connect(app) as (_, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await refused.wait()
+
+
+async def test_a_request_behind_another_changes_nothing_for_it() -> None:
+    """The server knows of both, and the answer to the first has begun."""
+    arrived = asyncio.Event()
+
+    class Noticing(Protocol):
+        def on_headers_complete(self) -> None:
+            if self.cycle is not None:
+                arrived.set()
+            super().on_headers_complete()
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        write = scope["extensions"][WRITE]["write"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"1", "more_body": True})
+        await arrived.wait()
+        if not write(b"2"):
+            await send({"type": "http.response.body", "body": b"2", "more_body": True})
+        await send({"type": "http.response.body", "body": b"3"})
+
+    async with asyncio.timeout(10), connect(app, Noticing) as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        begun = await reader.readuntil(b"1\r\n1\r\n")
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answers = begun + await reader.read()
+    assert answers.count(b"1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n0\r\n\r\n") == 2

@@ -49,3 +49,82 @@ async def test_no_comment_is_put_into_an_event() -> None:
     assert client.sent.startswith(b"data: {half whole}\n\n" + KEEP_ALIVE), "none within it"
     pending.leave()
     assert not await streaming
+
+
+class Server(Client):
+    """Takes what is written at once, unless it is `busy`."""
+
+    busy = False
+
+    def write(self, body: bytes) -> bool:
+        if self.busy:
+            return False
+        self.sent += body
+        return True
+
+
+async def turns(count: int = 3) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def arrive(pending: Pending, sequence: int, kind: Kind, payload: Any) -> None:
+    pending.inbox.receive("w", 0, 1, sequence, kind, payload)
+    pending.wake()
+
+
+async def test_what_follows_the_first_content_is_written_as_it_comes() -> None:
+    """In the same turn of the loop, and the worker may forget it."""
+    server, pending = Server(), pending_with((Kind.CHUNK, b"data: 0\n\n"))
+    streaming = asyncio.ensure_future(Reply(server.send, FrontPolicy(), server.write).stream(pending))
+    await turns()
+    arrive(pending, 1, Kind.CHUNK, b"data: 1\n\n")
+    assert server.sent == b"data: 0\n\ndata: 1\n\n"
+    assert pending.inbox.used == 2
+    arrive(pending, 2, Kind.END, {"done": True})
+    assert await streaming
+    assert server.sent == b"data: 0\n\ndata: 1\n\ndata: [DONE]\n\n"
+
+
+async def test_what_a_busy_server_does_not_take_keeps_its_place() -> None:
+    """It is sent as soon as the client has read, and what comes meanwhile after it."""
+    server, pending = Server(), pending_with((Kind.CHUNK, b"0"))
+    streaming = asyncio.ensure_future(Reply(server.send, FrontPolicy(), server.write).stream(pending))
+    await turns()
+    server.busy = True
+    arrive(pending, 1, Kind.CHUNK, b"1")
+    assert pending.inbox.used < 2, "the worker keeps it until the client has it"
+    server.busy = False
+    arrive(pending, 2, Kind.CHUNK, b"2")
+    await turns()
+    server.busy = True
+    arrive(pending, 3, Kind.CHUNK, b"3")
+    await turns()
+    server.busy = False
+    arrive(pending, 4, Kind.CHUNK, b"4")
+    arrive(pending, 5, Kind.END, {"done": False})
+    assert await streaming
+    assert server.sent == b"01234"
+
+
+async def test_a_stream_that_is_written_to_is_not_silent() -> None:
+    """The time until a comment is counted from the last event, whoever sent it."""
+    server, pending = Server(), pending_with((Kind.CHUNK, b"data: 0\n\n"))
+    streaming = asyncio.ensure_future(Reply(server.send, FrontPolicy(keep_alive_s=60), server.write).stream(pending))
+    await turns()
+    due = pending._due
+    await asyncio.sleep(0.01)
+    arrive(pending, 1, Kind.CHUNK, b"data: 1\n\n")
+    assert pending._due > due
+    pending.leave()
+    assert not await streaming
+
+
+async def test_an_error_after_what_was_written_is_an_event_of_its_own() -> None:
+    server, pending = Server(), pending_with((Kind.CHUNK, b"data: {ha"))
+    streaming = asyncio.ensure_future(Reply(server.send, FrontPolicy(), server.write).stream(pending))
+    await turns()
+    arrive(pending, 1, Kind.CHUNK, b"lf")
+    pending.fail(Unavailable("The worker died.", code="stream_broken"))
+    assert not await streaming
+    assert server.sent.startswith(b"data: {half\n\ndata: {")

@@ -76,7 +76,7 @@ class Queue:
             if b":ctl:" in message["channel"]:
                 messages.append(decode_control(message["data"]))
             else:
-                messages += list(decode_batch(message["data"]))[1:]
+                messages += decode_batch(message["data"])[1:]
         return messages
 
     def place(self, rid: str) -> list[str]:

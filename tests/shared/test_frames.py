@@ -81,8 +81,7 @@ def test_a_repr_shows_neither_prompt_nor_key() -> None:
 @given(texts, frames)
 def test_a_batch_comes_back(sender: str, written: list[tuple[Any, ...]]) -> None:
     batch = decode_batch(encode_batch(sender, [encode_frame(*frame) for frame in written]))
-    assert next(batch) == sender
-    assert list(batch) == [list(frame) for frame in written]
+    assert batch == [sender, *(list(frame) for frame in written)]
 
 
 @given(texts, st.lists(payloads, max_size=4))
