@@ -1,4 +1,4 @@
-"""Google and Qwen as far as they sign people in and answer them, behind one TLS port under their own names."""
+"""Google, Qwen and Microsoft as they sign people in and answer, behind one TLS port under their own names."""
 
 import hashlib
 import itertools
@@ -18,7 +18,10 @@ SITES: Final = (
     "cloudcode-pa.googleapis.com",
     "chat.qwen.ai",
     "portal.qwen.ai",
+    "login.microsoftonline.com",
+    "res.openai.azure.com",
 )
+PRINCIPAL: Final = {"tenant_id": "tenant-1", "client_id": "app-1", "client_secret": "principal-secret"}
 _USAGE: Final = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 
 
@@ -39,6 +42,8 @@ class World:
         """The access tokens of the questions that were asked."""
         self._numbers = itertools.count(1)
         self._good: dict[str, str] = {}
+        self.principal_secret = PRINCIPAL["client_secret"]
+        """That the app registration has now."""
 
     @property
     def secrets(self) -> list[str]:
@@ -69,6 +74,11 @@ class World:
             case "portal.qwen.ai", "/v1/chat/completions":
                 choice = {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
                 return self._protected(request, {"id": "c", "choices": [choice], "usage": _USAGE}, question=True)
+            case "login.microsoftonline.com", "/tenant-1/oauth2/v2.0/token":
+                return self._principal(await request.post())
+            case "res.openai.azure.com", "/openai/v1/chat/completions":
+                choice = {"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}
+                return self._protected(request, {"id": "c", "choices": [choice], "usage": _USAGE}, question=True)
         return web.Response(status=404, text=f"{request.host}{request.path}")
 
     def consent(self, query: dict[str, str]) -> str:
@@ -95,6 +105,16 @@ class World:
         self._good[refresh] = access
         tokens = {"access_token": access, "refresh_token": refresh, "token_type": "Bearer"}
         return web.json_response({**tokens, **({"expires_in": self.life_s} if self.life_s else {})})
+
+    def _principal(self, form: MultiDictProxy[Any]) -> web.Response:
+        """A token for a service principal; no refresh token."""
+        if (form["client_id"], form["client_secret"]) != (PRINCIPAL["client_id"], self.principal_secret):
+            return web.json_response({"error": "invalid_client", "error_codes": [7000215]}, status=401)
+        if form["scope"] != "https://cognitiveservices.azure.com/.default":
+            return web.json_response({"error": "invalid_scope", "error_codes": [70011]}, status=400)
+        self.grants.append(str(form["grant_type"]))
+        access = self._good[self.principal_secret] = f"access-token-{next(self._numbers)}"
+        return web.json_response({"access_token": access, "token_type": "Bearer", "expires_in": self.life_s})
 
     def _is_verified(self, verifier: str) -> bool:
         """RFC 7636: the verifier of a challenge that was sent before."""

@@ -15,14 +15,15 @@ import yaml
 
 from shared.bus import Bus
 from tests.deploy.started import PENSTOCK, penstock
-from tests.integration.sign_in_world import World, running
+from tests.integration.sign_in_world import PRINCIPAL, World, running
 from tests.outbound import Authority
 from tests.servers import RedisServer
 from tests.system import CLIENT_KEY, System
 from worker.accounts.states import State, view_accounts
 
-MODELS = {"gemini-cli": "gemini-2.5-pro", "qwen-code": "coder-model"}
-TYPES = pytest.mark.parametrize("type_name", MODELS)
+MODELS = {"gemini-cli": "gemini-2.5-pro", "qwen-code": "coder-model", "azure-openai": "gpt-4o"}
+TYPES = pytest.mark.parametrize("type_name", ["gemini-cli", "qwen-code"])
+RESOURCE = {"base_url": "https://res.openai.azure.com", "models": ["gpt-4o"]}
 
 
 class Person:
@@ -69,6 +70,7 @@ class Person:
             "type": type_name,
             "proxy": self.proxy,
             "accept_unofficial": True,
+            **(RESOURCE if type_name == "azure-openai" else {}),
             "credentials": [
                 {**credential, "name": f"mine-{number}", **changes} for number, credential in enumerate(credentials, 1)
             ],
@@ -198,3 +200,28 @@ async def test_accounts_of_a_pool_take_turns_and_each_is_renewed_alone(person: P
     world.revoke("access-token-4")
     assert contents(await person.ask(type_name, 6)) == {"hello"}
     assert await person.states(2) == [State.READY, State.NEEDS_RENEWAL]
+
+
+async def test_a_service_principal_gets_its_tokens_once_for_all_workers(person: Person) -> None:
+    """The first one at the first request, and another when it is refused; they lie nowhere in clear."""
+    await person.start("azure-openai", PRINCIPAL)
+    assert contents(await person.ask("azure-openai", 12)) == {"hello"}
+    assert person.world.grants == ["client_credentials"]
+    assert set(person.world.bearers) == {"access-token-1"}
+    person.world.spoil("access-token-1")
+    assert contents(await person.ask("azure-openai")) == {"hello"}
+    assert person.world.bearers[12:] == ["access-token-1", "access-token-2"]
+    kept = await person.kept()
+    assert kept
+    assert not [secret for secret in person.world.secrets if secret.encode() in kept]
+
+
+async def test_a_service_principal_whose_secret_has_expired_waits_for_a_person(person: Person) -> None:
+    person.world.principal_secret = "another"
+    await person.start("azure-openai", PRINCIPAL)
+    (answer,) = await person.ask("azure-openai")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "upstream_credential_invalid")
+    assert await person.states() == [State.NEEDS_RENEWAL]
+    assert not person.world.bearers
+    assert "AADSTS7000215" in person.logs()
+    assert "an app registration in Entra ID" in await person.accounts()

@@ -7,6 +7,9 @@ import openai
 import pytest
 
 from tests.providers.cases import FOLDER, Case
+from worker.faults import UpstreamError
+from worker.providers.azure_openai import AzureOpenAI
+from worker.providers.contract import Credential
 
 
 @pytest.mark.parametrize("name", ["dated", "old"])
@@ -40,3 +43,28 @@ def asked_by_official_client(case: Case) -> httpx2.Request:
     ) as client:
         client.chat.completions.create(**{**case.chat["request"], "model": case.call().model})
     return asked[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "header"),
+    [
+        ({"api_key": "k"}, ("api-key", "k")),
+        ({"api_key": "k", "token": "t"}, ("authorization", "Bearer t")),
+        (
+            {"tenant_id": "a", "client_id": "b", "client_secret": "c", "access_token": "e"},
+            ("authorization", "Bearer e"),
+        ),
+    ],
+)
+def test_each_way_to_log_in_has_its_header(values: dict[str, str], header: tuple[str, str]) -> None:
+    """An app registration's own values are for the sign-in service alone."""
+    call = Case(FOLDER / "azure-openai" / "text").call()
+    request = AzureOpenAI().build_request(call, Credential("main", values))
+    assert [named for named in request.headers if named[0] in {"api-key", "authorization"}] == [header]
+
+
+@pytest.mark.parametrize("name", ["tenant_id", "client_id", "client_secret"])
+def test_a_part_of_an_app_registration_asks_for_the_rest(name: str) -> None:
+    call = Case(FOLDER / "azure-openai" / "text").call()
+    with pytest.raises(UpstreamError, match="needs all of"):
+        AzureOpenAI().build_request(call, Credential("main", {name: "x"}))

@@ -22,8 +22,8 @@ from worker.faults import Fault, UpstreamError
 from worker.providers.bodies import json_object
 from worker.providers.contract import Ask, JsonObject, UpstreamRequest, UpstreamResponse
 
-EARLY_S: Final = 60.0
-"""Tokens are renewed this long before they expire."""
+EARLY_S: Final = 300.0
+"""Tokens, which live for an hour or more, are renewed this long before they expire."""
 
 _DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _INTERVAL_S: Final = 5.0  # RFC 8628's default, and what "slow_down" adds
@@ -32,13 +32,17 @@ _MOST_SECONDS: Final = 1e11  # a larger expiry is in milliseconds, as the CLIs w
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Where accounts of a provider type sign in: in a browser (`authorize_url`) or with a code (`device_url`)."""
+    """Where accounts of a provider type sign in: in a browser (`authorize_url`) or with a code (`device_url`).
+
+    `remedy`: what a person does when it refuses, where that is not `penstock login`.
+    """
 
     type_name: str
     token_url: str
     scopes: tuple[str, ...]
     authorize_url: str = ""
     device_url: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,9 @@ SERVICES: Final[Mapping[str, Service]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """`expires_at` is unix time in s; None is unknown: such a token is used, and renewed when it is refused."""
+    """`expires_at` is unix time in s; None is unknown: such a token is used, and renewed when it is refused. An empty
+    `access_token` is none yet.
+    """
 
     access_token: str = field(repr=False)
     refresh_token: str = field(default="", repr=False)
@@ -98,7 +104,7 @@ class Tokens:
 
     def is_stale(self, now: float) -> bool:
         """True if they should be renewed before use."""
-        return self.expires_at is not None and now >= self.expires_at - EARLY_S
+        return not self.access_token or (self.expires_at is not None and now >= self.expires_at - EARLY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +162,13 @@ def code_request(
 ) -> UpstreamRequest:
     """Changes an authorization code for tokens; `read_tokens` reads its answer."""
     form = {"code": code, "redirect_uri": redirect_uri, "code_verifier": code_verifier}
-    return _form(service.token_url, {"grant_type": "authorization_code", **form, **_identity(client)})
+    return form_request(service.token_url, {"grant_type": "authorization_code", **form, **_identity(client)})
 
 
 def refresh_request(service: Service, client: Client, refresh_token: str) -> UpstreamRequest:
     """Renews an access token; `read_tokens` reads its answer."""
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
-    return _form(service.token_url, {**form, **_identity(client)})
+    return form_request(service.token_url, {**form, **_identity(client)})
 
 
 def read_tokens(service: Service, response: UpstreamResponse, now: float, before: Tokens | None = None) -> Tokens:
@@ -191,14 +197,14 @@ def device_flow(
     code has expired.
     """
     form = {"client_id": client.client_id, "scope": " ".join(service.scopes), **_challenge(code_verifier)}
-    response = yield Ask(_form(service.device_url, form))
+    response = yield Ask(form_request(service.device_url, form))
     assert response is not None
     data = json_object(response.body)
     if response.status != HTTPStatus.OK or not data.get("device_code"):
         raise _refusal(service, response.status, data)
     yield Show(str(data.get("verification_uri_complete") or data.get("verification_uri")), str(data.get("user_code")))
     form = {"grant_type": _DEVICE_GRANT, "device_code": data["device_code"], "code_verifier": code_verifier}
-    poll = _form(service.token_url, {**form, **_identity(client)})
+    poll = form_request(service.token_url, {**form, **_identity(client)})
     interval_s, left_s = float(data.get("interval") or _INTERVAL_S), float(data.get("expires_in") or 0)
     while left_s > 0:
         yield Wait(interval_s)
@@ -224,7 +230,10 @@ def _refusal(service: Service, status: int, data: JsonObject) -> UpstreamError:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not told:
         text = f"The sign-in service of {service.type_name} failed (HTTP {status})."
         return UpstreamError(Fault.UPSTREAM_FAULT, text, code=code)
-    if code in {"invalid_client", "unauthorized_client"}:
+    if service.remedy:
+        numbers = "".join(f", AADSTS{number}" for number in data.get("error_codes") or ())
+        text = f"The sign-in was refused ({code}{numbers}). {service.remedy}"
+    elif code in {"invalid_client", "unauthorized_client"}:
         text = f"The OAuth client is not accepted ({code}). Check client_id and client_secret."
     else:
         text = f"The sign-in is no longer valid ({code}). Sign in again: penstock login {service.type_name}."
@@ -240,7 +249,8 @@ def _challenge(code_verifier: str) -> dict[str, str]:
     return {"code_challenge": _base64(sha256(code_verifier.encode()).digest()), "code_challenge_method": "S256"}
 
 
-def _form(url: str, fields: Mapping[str, str]) -> UpstreamRequest:
+def form_request(url: str, fields: Mapping[str, str]) -> UpstreamRequest:
+    """A question to a sign-in service."""
     headers = (("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json"))
     return UpstreamRequest("POST", url, headers, urlencode(fields).encode())
 

@@ -16,12 +16,13 @@ import msgpack
 import structlog
 
 from shared.bus import Bus, BusDown, CommandRefused
+from worker.accounts.entra import ENTRA, is_principal, token_request
 from worker.accounts.names import renewing_key, token_key
-from worker.accounts.oauth import SERVICES, Client, Tokens, read_tokens, refresh_request
+from worker.accounts.oauth import SERVICES, Client, Service, Tokens, read_tokens, refresh_request
 from worker.config.schema import CredentialConfig, ProviderConfig
 from worker.discovery import Fetch, configured_values
 from worker.faults import Fault, UpstreamError
-from worker.providers.contract import Credential
+from worker.providers.contract import Credential, UpstreamRequest
 from worker.secrets import SealBroken, Secrets
 from worker.whole_file import write_whole
 
@@ -145,9 +146,7 @@ class Renewal:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _ask(self, provider: ProviderConfig, plain: Credential, before: Tokens) -> Tokens:
-        service = SERVICES[provider.type]
-        client = Client(plain.values["client_id"], plain.values.get("client_secret", ""))
-        request = refresh_request(service, client, before.refresh_token)
+        service, request = _question(provider, plain.values, before)
         proxy = provider.proxy.get_secret_value() if provider.proxy else None
         try:
             answer = await self._fetch(
@@ -195,7 +194,16 @@ class Renewal:
 
 
 def is_renewable(provider: ProviderConfig, values: Mapping[str, str]) -> bool:
+    if provider.type == ENTRA.type_name:
+        return is_principal(values)
     return provider.type in SERVICES and bool(values.get("refresh_token") and values.get("client_id"))
+
+
+def _question(provider: ProviderConfig, values: Mapping[str, str], before: Tokens) -> tuple[Service, UpstreamRequest]:
+    if provider.type == ENTRA.type_name:
+        return ENTRA, token_request(values)
+    service, client = SERVICES[provider.type], Client(values["client_id"], values.get("client_secret", ""))
+    return service, refresh_request(service, client, before.refresh_token)
 
 
 def _origin(values: Mapping[str, str]) -> str:

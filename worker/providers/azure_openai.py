@@ -5,13 +5,13 @@ Sources: learn.microsoft.com (API version lifecycle, content streaming, error pa
 Neither style can list deployments: both model lists name the base models of a region, so deployments are configured.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final, Literal
 from urllib.parse import quote
 
 import orjson
 
-from worker.faults import Fault
+from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
 from worker.providers.compatible_history import without_developers
 from worker.providers.compatible_row import Row
@@ -54,8 +54,10 @@ class AzureOpenAI(CompatibleProvider):
             Row(
                 type_name="azure-openai",
                 title="Azure OpenAI",
-                key_page="the resource's Keys and Endpoint page; or an Entra ID token, which you must renew hourly",
-                note="base_url is the resource's endpoint; a model is the name of a deployment, listed in models.",
+                key_page="the resource's Keys and Endpoint page; or an app registration in Entra ID with a "
+                "client_secret, whose tokens are renewed each hour; a token of your own is not",
+                note="base_url is the resource's endpoint; a model is the name of a deployment, listed in models. "
+                "Managed identities are not offered.",
                 models=(),
                 developer_role=True,
                 lacks="",
@@ -73,7 +75,12 @@ class AzureOpenAI(CompatibleProvider):
         )
         self.credential_fields = (
             CredentialField("api_key", required=False, help="sent as api-key"),
-            CredentialField("token", required=False, help="an Entra ID access token, sent as Bearer"),
+            CredentialField("token", required=False, help="an Entra ID access token, sent as Bearer, never renewed"),
+            CredentialField(
+                "tenant_id", secret=False, required=False, help="with client_id and client_secret: Entra ID"
+            ),
+            CredentialField("client_id", secret=False, required=False, help="of the app registration"),
+            CredentialField("client_secret", required=False, help="of the app registration"),
         )
 
     def url(self, settings: Settings, model: str) -> str:
@@ -85,11 +92,8 @@ class AzureOpenAI(CompatibleProvider):
         return f"{endpoint}/openai/deployments/{deployment}/chat/completions?api-version={quote(version, safe='')}"
 
     def headers(self, settings: Settings, credential: Credential) -> tuple[tuple[str, str], ...]:
-        values = credential.values
-        named = ("api-key", values["api_key"]) if values.get("api_key") else None
-        if values.get("token"):
-            named = ("authorization", f"Bearer {values['token']}")
-        return (("content-type", "application/json"), *((named,) if named else ()), *_options(settings).headers.items())
+        named = _authentication(credential.values)
+        return (("content-type", "application/json"), *named, *_options(settings).headers.items())
 
     def body(self, chat: ChatCall) -> JsonObject:
         body = super().body(chat)
@@ -145,6 +149,19 @@ class AnnotatedMapper:
 
     def finish(self) -> Sequence[Chunk]:
         return self._mapper.finish()
+
+
+def _authentication(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """`access_token` is what a service principal was given. Without any, a gateway of the operator's may add it."""
+    token = values.get("access_token") or values.get("token")
+    if token:
+        return (("authorization", f"Bearer {token}"),)
+    if values.get("api_key"):
+        return (("api-key", values["api_key"]),)
+    if any(values.get(name) for name in ("tenant_id", "client_id", "client_secret")):
+        text = "An Azure credential with an app registration needs all of tenant_id, client_id and client_secret."
+        raise UpstreamError(Fault.CREDENTIAL_REJECTED, text, sent=False)
+    return ()
 
 
 def _options(settings: Settings) -> AzureOptions:
