@@ -119,7 +119,9 @@ class Bus:
         self._unanswered = set(self._callbacks)
         self._all_subscribed = asyncio.get_running_loop().create_future()
         pipe.send(("SUBSCRIBE", *self._callbacks), None)
-        await self._all_subscribed
+        await asyncio.wait([self._all_subscribed, pipe.lost], return_when=asyncio.FIRST_COMPLETED)
+        if not self._all_subscribed.done():
+            raise BusDown("the connection to Redis broke while subscribing")
         pipe.lost.add_done_callback(lambda _: self.subscribed.clear())
         self.subscribed.set()
         self._tell_up("subscriber")
