@@ -110,8 +110,8 @@ class PassthroughPolicy:
 class Catalogue:
     """One generation of it; immutable, so a request keeps the one it began with.
 
-    `patterns` stand for the names that routes accept beside `models`, with a `*` in their ids; `passthrough` names the
-    provider for which an unknown bearer token is the caller's own key; without `auth_required` no key is asked for.
+    `patterns` stand for names that are accepted beside `models`, most with a `*` in them; `passthrough` names the provider
+    for which an unknown bearer token is the caller's own key; without `auth_required` no key is asked for.
     `admin_digest` is that of the administration key, empty where there is none.
     """
 
@@ -134,7 +134,7 @@ class Catalogue:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_digest", {policy.digest: policy for policy in self.keys})
-        object.__setattr__(self, "_by_model", {model.id: model for model in self.models})
+        object.__setattr__(self, "_by_model", {model.id: model for model in (*self.patterns, *self.models)})
 
     def encode(self) -> bytes:
         data = {item.name: getattr(self, item.name) for item in fields(self) if item.init}

@@ -270,6 +270,7 @@ def test_go_accounts_answer_under_their_documented_names(run: Run, client: Conne
     assert {"codegeex/codegeex-4", "qwen/qwen3.7-plus", "gemini_cli/gemini-2.5-pro"} <= set(listed)
     caller = client(system, NEW_KEY)
     assert say(caller, "codegeex/codegeex4")
+    assert caller.models.retrieve("codegeex-4").id == "codegeex-4"  # unlisted, and unique
     assert stream(caller, "gpt-3.5-turbo")
     tokens = [entry["asked"]["headers"]["code-token"] for entry in upstream.chats()]
     assert sorted(tokens) == ["codegeex-token-one", "codegeex-token-two"]
@@ -278,5 +279,6 @@ def test_go_accounts_answer_under_their_documented_names(run: Run, client: Conne
         assert say(caller, "codegeex2/codegeex-4")
     tokens = [entry["asked"]["headers"]["code-token"] for entry in upstream.chats()]
     assert tokens == ["codegeex-token-two", "codegeex-token-two"]
+    assert say(caller, "codegeex-4")
     assert say(caller, "gemini_cli/gemini-pro")
     assert say(caller, "qwen/qwen-turbo")

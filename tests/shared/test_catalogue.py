@@ -107,6 +107,12 @@ def test_models_are_found_by_name_and_by_wildcard() -> None:
     assert catalogue.find_model("gpt-4") is None
 
 
+def test_a_plain_name_that_is_accepted_is_not_listed() -> None:
+    catalogue = Catalogue(1, models=(ModelEntry("a/kimi"),), patterns=(ModelEntry("*i"), ModelEntry("kimi", created=3)))
+    assert catalogue.find_model("kimi") == ModelEntry("kimi", created=3)
+    assert [entry.id for entry in catalogue.visible_models(KeyPolicy(b"", ""))] == ["a/kimi"]
+
+
 def test_near_names_are_only_those_that_the_key_may_use() -> None:
     catalogue = Catalogue(1, models=(ModelEntry("gpt-4o"), ModelEntry("gpt-4o-mini"), ModelEntry("Kimi-K2")))
     assert catalogue.near_models(KeyPolicy(b"", ""), "gpt4o") == ["gpt-4o", "gpt-4o-mini"]

@@ -22,7 +22,7 @@ class Mode(StrEnum):
     MERGE = "merge"
     """Equal ids of several providers become one model; `provider/model` works as well."""
     PREFIX = "prefix"
-    """Every discovered model is `provider/model` and nothing else."""
+    """Models are listed as `provider/model`; a plain id is accepted where one provider alone offers it."""
 
 
 _TRANSIENT = frozenset({Fault.RATE_LIMITED, Fault.OVERLOADED, Fault.UPSTREAM_FAULT, Fault.TIMED_OUT})

@@ -1,7 +1,8 @@
 """Which model name leads where: aliases, merged and prefixed names, wildcards, nested routes. Pure.
 
 A name is looked for in this order: a route of exactly this name, `label/model`, a merged model, the route whose pattern
-fits best, a provider whose pattern fits.
+fits best, a provider whose pattern fits. In prefix mode nothing is merged, and the last is a model that one provider
+alone offers.
 """
 
 import difflib
@@ -39,7 +40,9 @@ class RouteTable:
         self._config = config = config.model_copy(update={"models": enabled})
         self._offers = offers
         self._labels = Labels.of(offers)
-        self._merged = merged(offers) if config.routing.mode is Mode.MERGE else {}
+        named, merges = merged(offers), config.routing.mode is Mode.MERGE
+        self._merged = named if merges else {}
+        self._unique = {} if merges else {name: found for name, found in named.items() if len(found) == 1}
         self._wild = [name for name in config.models if STAR in name]
         self._found: dict[str, Route] = {}
 
@@ -98,10 +101,13 @@ class RouteTable:
         return [entry for entry in self.public_models() if self._at(provider, entry.id)]
 
     def patterns(self) -> list[ModelEntry]:
-        """Names with a `*` that are accepted besides the listed ones. What stands before a slash is among them."""
+        """What is accepted besides the listed names: those with a `*`, what stands before a slash among them, and plain
+        ones that are unique in prefix mode.
+        """
         wild = [*self._wild, *(f"{label}/*" for label in self._labels.known)]
         if self._config.routing.mode is Mode.MERGE:
             wild += [pattern for offer in self._offers for pattern in offer.patterns]
+        wild += [name for name in self._unique if self._configured(name) is None]
         return [self._entry(name) for name in dict.fromkeys(wild)]
 
     def _entry(self, name: str) -> ModelEntry:
@@ -142,7 +148,7 @@ class RouteTable:
         if name in self._merged:
             return self._merged[name]
         if self._config.routing.mode is Mode.PREFIX:
-            return []
+            return self._unique.get(name, [])
         wild = [(offer, offer.upstream_model(name)) for offer in self._offers]
         return [offer.destination(model) for offer, model in wild if model is not None]
 

@@ -39,12 +39,26 @@ def test_a_label_before_the_slash_names_one_provider() -> None:
     assert labels(build().resolve("two/gpt-4")) == ["two/gpt-4"]
 
 
-def test_prefix_mode_offers_labelled_names_and_nothing_else() -> None:
+def test_prefix_mode_lists_labelled_names_and_merges_none() -> None:
     table = build(mode="prefix")
     assert [entry.id for entry in table.public_models()] == ["one/gpt-4", "one/kimi", "two/gpt-4", "two/claude"]
     assert labels(table.resolve("one/kimi")) == ["one/kimi"]
     with pytest.raises(NotFound):
-        table.resolve("kimi")
+        table.resolve("gpt-4")
+
+
+def test_prefix_mode_accepts_a_plain_name_that_one_provider_alone_offers() -> None:
+    table = build(mode="prefix")
+    assert labels(table.resolve("kimi")) == ["one/kimi"]
+    assert {"kimi", "claude"} == {entry.id for entry in table.patterns()} - {"one/*", "two/*"}
+
+
+def test_in_prefix_mode_a_route_comes_before_a_plain_name() -> None:
+    """A pattern of the file was written by somebody; that the name is unique was not."""
+    table = build({"k*": "two/claude", "claude": "one/kimi"}, mode="prefix")
+    assert [labels(table.resolve(name)) for name in ("kimi", "claude")] == [["two/claude"], ["one/kimi"]]
+    assert [entry.id for entry in table.patterns()] == ["k*", "one/*", "two/*"]
+    assert table.public_models()[0].id == "claude"
 
 
 def test_a_prefix_of_an_account_pins_it() -> None:
