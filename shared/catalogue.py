@@ -110,8 +110,8 @@ class PassthroughPolicy:
 class Catalogue:
     """One generation of it; immutable, so a request keeps the one it began with.
 
-    `patterns` stand for names that are accepted beside `models`, most with a `*` in them; `passthrough` names the provider
-    for which an unknown bearer token is the caller's own key; without `auth_required` no key is asked for.
+    `patterns` stand for names that are accepted beside `models`, most with a `*` in them; `passthrough` names the
+    provider for which an unknown bearer token is the caller's own key; without `auth_required` no key is asked for.
     `admin_digest` is that of the administration key, empty where there is none.
     """
 
