@@ -54,13 +54,13 @@ async def test_two_workers_together_interleave_two_to_one(gateway: Gateway, upst
 
 
 async def test_the_target_with_the_fewest_running_for_its_weight_is_next(gateway: Gateway, upstream: Counting) -> None:
-    """Whichever worker runs them: one of y's has ended, and the next is y's."""
+    """Of equals the one used longest ago, whichever worker runs them; when y's have ended, the next is y's."""
     gates = [upstream.gates.setdefault(f"idle-{name}-a", asyncio.Event()) for name in "xy"]
     asking = []
     for count in range(1, 7):
         asking.append(asyncio.create_task(gateway.ask("idlest")))
         await upstream.is_called(count)
-    assert [model[-1] for model in upstream.models()] == ["x", "y", "x", "x", "y", "x"]
+    assert [model[-1] for model in upstream.models()] == ["x", "y", "x", "y", "x", "x"]
     assert len(await gateway.workers("idle-x", "idle-y")) == 2
     gates[1].set()
     await gateway.runs("idle-y", 0)

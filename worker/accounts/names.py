@@ -8,7 +8,7 @@ line:<p>[/<c>]    ZSET   rid -> place; who waits, in order: for a pool, or for t
 account:<p>/<c>   HASH   state, cause, since_ms, until_ms, limits, counters
 leases:<p>/<c>    ZSET   lease -> unix ms at which it ends unless renewed
 leases:<p>        ZSET   "<credential> <lease>" -> the same
-route-turns:<r>   HASH   target -> its turn, and the virtual time of all turns
+route-turns:<r>   HASH   target -> its turn, or when it was last used; and the clocks of both
 kept:<digest>     STRING "<p>/<c>" that a conversation keeps to
 token:<p>/<c>     STRING a renewed token, encrypted
 renewing:<p>/<c>  STRING the worker that renews a token now

@@ -57,6 +57,29 @@ async def test_least_busy_takes_the_idlest_by_weight(bench: Bench) -> None:
     assert (await take(accounts)).credential == "b"
 
 
+async def test_of_equally_busy_targets_the_one_used_longest_ago_is_next_over_all_workers(bench: Bench) -> None:
+    workers = [await bench.worker(provider("x", "1"), provider("y", "1"), provider("z", "1")) for _ in range(4)]
+    ask = Ask(tuple(Candidate(name) for name in "xyz"), tokens=0, order="least-busy", turns="gpt")
+    idle = []
+    for worker in (*workers, *workers, *workers):
+        lease = await take(worker, ask)
+        idle.append(lease.pool)
+        worker.settle(lease, well=True)
+        await bench.heard(worker)
+    assert idle == [*"xyz"] * 4
+    together = await asyncio.gather(*(take(worker, ask) for worker in workers for _ in range(3)))
+    assert Counter(lease.pool for lease in together) == {"x": 4, "y": 4, "z": 4}
+
+
+async def test_a_target_that_was_used_out_of_turn_is_the_last_of_its_equals(bench: Bench) -> None:
+    accounts = await bench.worker(provider("x", "1"), provider("y", "1"))
+    only = {name: Ask((Candidate(name),), tokens=0, order="least-busy", turns="gpt") for name in "xy"}
+    for name in "yx":
+        accounts.settle(await take(accounts, only[name]), well=True)
+    both = Ask((Candidate("x"), Candidate("y")), tokens=0, order="least-busy", turns="gpt")
+    assert (await take(accounts, both)).pool == "y"
+
+
 async def test_random_reaches_every_credential(bench: Bench) -> None:
     accounts = await bench.worker(provider(weights="1 1 1 1"), strategy=Strategy.RANDOM)
     found = [(await take(accounts, Ask(ANY, tokens=0, luck=i / 40))).credential for i in range(40)]

@@ -36,6 +36,7 @@ local function arrange()
     end
   elseif ARGV[7] == 'least-busy' then
     for _, target in ipairs(targets) do
+      target.used = tonumber(call('HGET', TURNS .. ARGV[8], 'used ' .. target.field) or 0)
       call('ZREMRANGEBYSCORE', LEASES .. target.pool, '-inf', now)
       target.turn = target.weight == 0 and 1e14 or call('ZCARD', LEASES .. target.pool) / target.weight
     end
@@ -47,6 +48,7 @@ local function arrange()
   local order = {}
   for i, target in ipairs(targets) do order[i] = target end
   table.sort(order, function(a, b)
+    if a.turn == b.turn and a.used ~= b.used then return (a.used or 0) < (b.used or 0) end
     if a.turn == b.turn then return a.number < b.number end
     return (a.turn or a.number) < (b.turn or b.number)
   end)
@@ -119,6 +121,9 @@ local function grant(target, credential, account)
     local values = { target.field, start + 1 / math.max(target.weight, 1) }
     if target.weight > 0 and start > targets.virtual then values[3] = 'virtual'; values[4] = start end
     call('HSET', TURNS .. ARGV[8], unpack(values)); call('EXPIRE', TURNS .. ARGV[8], 3600)
+  elseif target.used then
+    call('HSET', TURNS .. ARGV[8], 'used ' .. target.field, call('HINCRBY', TURNS .. ARGV[8], 'uses', 1))
+    call('EXPIRE', TURNS .. ARGV[8], 3600)
   end
   for _, other in ipairs(targets) do
     if other.rank then call('ZREM', line_of(other.pool, other.pin), rid); advance(other.pool, other.pin) end
