@@ -1,11 +1,13 @@
 """Asks upstreams for their models in the background, one worker for all, and shares the answers through Redis.
 
 HASH `{ps}:discovered`: `revision` (grows with each change) and, per upstream, `<provider>:<digest of its settings>` ->
-msgpack list of model ids. STRING `{ps}:discovery:<the same>`: somebody has looked, or is looking, until it expires.
+msgpack list of model ids; a channel tells of each change. STRING `{ps}:discovery:<the same>:<keyed digest of its
+accounts>`: somebody has looked, or is looking, until it expires.
 """
 
 import asyncio
 import hashlib
+import hmac
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import msgpack
 import structlog
 
 from shared.bus import Bus, BusDown, CommandRefused, Script
-from shared.names import DISCOVERED, PREFIX
+from shared.names import DISCOVERED, DISCOVERED_NEWS, PREFIX
 from worker.config.canonical import canonical
 from worker.config.schema import Config, CredentialConfig, ProviderConfig
 from worker.faults import MISSHAPEN, Fault, UpstreamError, misshapen
@@ -59,36 +61,46 @@ async def configured_values(_: ProviderConfig, credential: CredentialConfig) -> 
 
 
 class Discovery:
-    """The models of all upstreams that have a list. `changed` is set whenever `models` has become another."""
+    """The models of all upstreams that have a list. `changed` is set whenever `models` has become another, `news` when
+    there is something for `tick` to do at once.
+    """
 
     def __init__(
         self,
         bus: Bus,
         fetch: Fetch,
+        secret: bytes,
         *,
         credential_of: Callable[[ProviderConfig, CredentialConfig], Awaitable[Credential]] = configured_values,
         on_failure: Callable[[Failure], None] = lambda _: None,
     ) -> None:
-        """Before the bus starts."""
+        """Before the bus starts. `secret` keys what Redis sees of accounts."""
         self.changed = asyncio.Event()
+        self.news = asyncio.Event()
         self.revision = 0
         self._bus = bus
         self._fetch = fetch
+        self._secret = secret
         self._credential_of = credential_of
         self._on_failure = on_failure
         self._config = Config()
         self._asked: dict[str, ProviderConfig] = {}
+        self._entrances: dict[str, str] = {}
         self._lists: dict[str, tuple[str, ...]] = {}
         self._next_look_s: dict[str, float] = {}
         self._failing: dict[str, Fault] = {}
         self._looks: dict[str, asyncio.Task[None]] = {}
         bus.add_scripts(STORE)
+        bus.subscribe(DISCOVERED_NEWS, lambda _: self.news.set())
+        bus.on_up.append(lambda _: self.news.set())
 
     def use(self, config: Config) -> None:
         """Looks after this configuration's upstreams from now on."""
         self._config = config
         self._asked = {_field(p): p for p in config.providers if p.models is None and not p.disabled}
+        self._entrances = {field: f"{field}:{_accounts(p, self._secret)}" for field, p in self._asked.items()}
         self.changed.set()
+        self.news.set()
 
     @property
     def models(self) -> Models:
@@ -100,8 +112,9 @@ class Discovery:
         await self._take_over()
         now_s = asyncio.get_running_loop().time()
         for field, provider in self._asked.items():
-            if field not in self._looks and self._next_look_s.get(field, 0) <= now_s:
-                self._looks[field] = asyncio.create_task(self._look(field, provider))
+            entrance = self._entrances[field]
+            if entrance not in self._looks and self._next_look_s.get(entrance, 0) <= now_s:
+                self._looks[entrance] = asyncio.create_task(self._look(field, entrance, provider))
 
     async def aclose(self) -> None:
         for look in self._looks.values():
@@ -118,27 +131,28 @@ class Discovery:
             self._learn(dict(zip(fields[::2], fields[1::2], strict=True)))
 
     def _learn(self, stored: Mapping[bytes, bytes]) -> None:
+        """Of upstreams too that this worker is only about to hear of."""
         self.revision = int(stored.get(b"revision", b"0"))
-        for field in self._asked:
-            if field.encode() in stored:
-                self._lists[field] = tuple(msgpack.unpackb(stored[field.encode()]))
+        self._lists |= {
+            field.decode(): tuple(msgpack.unpackb(models)) for field, models in stored.items() if field != b"revision"
+        }
         self.changed.set()
 
-    async def _look(self, field: str, provider: ProviderConfig) -> None:
+    async def _look(self, field: str, entrance: str, provider: ProviderConfig) -> None:
         try:
-            wait_s = await self._look_if_first(field, provider)
+            wait_s = await self._look_if_first(field, entrance, provider)
         except (BusDown, CommandRefused):
             wait_s = 1.0
         except Exception:  # noqa: BLE001  one provider's mistake must not end the looks at the others
             _log.exception("models not listed", provider=provider.name)
             wait_s = _AFTER_FAILURE_S
         finally:
-            del self._looks[field]
-        self._next_look_s[field] = asyncio.get_running_loop().time() + wait_s
+            del self._looks[entrance]
+        self._next_look_s[entrance] = asyncio.get_running_loop().time() + wait_s
 
-    async def _look_if_first(self, field: str, provider: ProviderConfig) -> float:
+    async def _look_if_first(self, field: str, entrance: str, provider: ProviderConfig) -> float:
         """Seconds until the next look. Of all workers, the one that gets the lock looks."""
-        lock = f"{PREFIX}discovery:{field}"
+        lock = f"{PREFIX}discovery:{entrance}"
         if await self._bus.command("SET", lock, "1", "NX", "PX", int(2 * _TOTAL_S * 1000)) is None:
             left_ms: int = await self._bus.command("PTTL", lock)
             return max(left_ms, 0) / 1000 + random.random()  # noqa: S311  no secret
@@ -152,7 +166,7 @@ class Discovery:
         else:
             if found is not None:
                 self._failing.pop(provider.name, None)
-                await self._bus.run(STORE, [DISCOVERED], [field, msgpack.packb(found)])
+                await self._bus.run(STORE, [DISCOVERED], [field, msgpack.packb(found), DISCOVERED_NEWS])
         wait_s = interval_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  no secret
         await self._bus.command("SET", lock, "1", "PX", int(wait_s * 1000))
         return wait_s
@@ -203,3 +217,12 @@ def _field(provider: ProviderConfig) -> str:
     accounts = sorted(credential.name for credential in provider.credentials)
     what = canonical((provider.type, provider.base_url, provider.options, accounts))
     return f"{provider.name}:{hashlib.sha256(what).hexdigest()[:12]}"
+
+
+def _accounts(provider: ProviderConfig, secret: bytes) -> str:
+    """What decides whether the upstream lets anybody in: after another key it is worth looking again at once."""
+    values = [
+        (account.name, account.disabled, sorted((name, one.get_secret_value()) for name, one in account.values.items()))
+        for account in provider.credentials
+    ]
+    return hmac.digest(secret, canonical(values), hashlib.sha256).hex()[:12]

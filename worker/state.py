@@ -24,6 +24,7 @@ from worker.metrics import WorkerMetrics
 from worker.secrets import Secrets, state_folder
 from worker.upstream import Upstream
 
+_LOOK_EVERY_S = 1.0
 _LAST_LOOK_S = 1.0
 _log = structlog.get_logger()
 
@@ -32,22 +33,36 @@ class WorkerState:
     """`config` is replaced as a whole when it changes; a request keeps the one it began with."""
 
     def __init__(
-        self, bus: Bus, loaded: Loaded, secrets: Secrets, environ: Mapping[str, str], metrics: WorkerMetrics
+        self,
+        bus: Bus,
+        loaded: Loaded,
+        secrets: Secrets,
+        environ: Mapping[str, str],
+        metrics: WorkerMetrics,
+        *,
+        look_every_s: float = _LOOK_EVERY_S,
     ) -> None:
+        """Before the bus starts. Changes are told of; `look_every_s` is for those whose news got lost, and how often
+        fronts hear that a worker still backs their catalogue.
+        """
         self.config: Config = loaded.config
         self.secrets = secrets
         self.metrics = metrics
         self.upstream = Upstream()
         self._file = loaded
         self._environ = environ
+        self._look_every_s = look_every_s
         folder = state_folder(environ)
         self.dispatch = Dispatch(bus, self.upstream, secrets, metrics, folder)
-        self._current = CurrentConfiguration(bus, OverlayStore(bus, secrets, folder), loaded, environ, self._change)
+        store = OverlayStore(bus, secrets, folder)
+        self._current = CurrentConfiguration(bus, store, loaded, environ, self._change, look_every_s=look_every_s)
         masks = Masks(secrets.derive("masks"))
-        self._intake = Intake(bus, secrets, Office(self._current, masks, self.dispatch, environ))
+        office = Office(self._current, masks, self.dispatch, environ)
+        self._intake = Intake(bus, secrets, office, look_every_s=look_every_s)
         self._discovery = Discovery(
             bus,
             self.upstream.fetch,
+            secrets.derive("discovery"),
             credential_of=self.dispatch.renewal.credential_of,
             on_failure=lambda found: metrics.not_listed(found.provider, found.fault),
         )
@@ -100,7 +115,10 @@ class WorkerState:
                 await self._catalogue.tick()
             except (BusDown, CommandRefused) as error:
                 _log.debug("catalogue not refreshed", reason=str(error))
-            await asyncio.sleep(1)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._look_every_s):
+                    await self._discovery.news.wait()
+            self._discovery.news.clear()
 
     def _offer(self) -> None:
         """Routes, accounts and catalogue follow the configuration and the discovered models."""

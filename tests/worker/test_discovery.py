@@ -39,7 +39,7 @@ class Worker:
         self.bus = Bus(redis_url)
         self.upstream = Upstream()
         self.failures: list[Failure] = []
-        self.discovery = Discovery(self.bus, self.upstream.fetch, on_failure=self.failures.append)
+        self.discovery = Discovery(self.bus, self.upstream.fetch, b"secret", on_failure=self.failures.append)
 
     async def start(self) -> None:
         await self.bus.start()
@@ -85,8 +85,9 @@ async def workers(redis_url: str) -> AsyncIterator[list[Worker]]:
         await worker.close()
 
 
-def config(lister: Lister, *keys: str) -> Config:
-    credentials = [{"name": key, "api_key": key} for key in keys or ("one",)]
+def config(lister: Lister, *keys: str, **renewed: str) -> Config:
+    """`keys` are names of accounts and their keys; `renewed` maps a name to another key."""
+    credentials = [{"name": key, "api_key": renewed.get(key, key)} for key in keys or ("one",)]
     entry = {"name": "up", "type": "openai-compatible", "base_url": lister.url, "credentials": credentials}
     return Config.model_validate({"providers": [entry, {"name": "echo", "type": "echo"}]})
 
@@ -175,7 +176,7 @@ async def test_no_token_is_renewed_for_a_list_that_does_not_exist(redis_url: str
         return Credential(account.name, {})
 
     worker = Worker(redis_url)
-    worker.discovery = Discovery(worker.bus, worker.upstream.fetch, credential_of=credential_of)
+    worker.discovery = Discovery(worker.bus, worker.upstream.fetch, b"secret", credential_of=credential_of)
     await worker.start()
     entry = {"name": "up", "type": "qwen-code", "accept_unofficial": True, "credentials": [{"access_token": "t"}]}
     worker.discovery.use(Config.model_validate({"providers": [entry]}))
@@ -215,3 +216,37 @@ async def test_another_address_is_another_list(lister: Lister, workers: list[Wor
     assert offered(worker) == ()
     await worker.turn()
     assert offered(worker) == ("a", "b")
+
+
+async def test_after_a_wrong_key_was_mended_nobody_waits_for_the_next_look(
+    lister: Lister, workers: list[Worker]
+) -> None:
+    lister.refused = "wrong"
+    for one in ("wrong", "right"):
+        for worker in workers:
+            worker.discovery.use(config(lister, one=one))
+        await asyncio.gather(*(worker.turn() for worker in workers))
+    await asyncio.gather(*(worker.turn() for worker in workers))
+    assert lister.asked == ["wrong", "right"]
+    assert [offered(worker) for worker in workers] == [("a", "b")] * 3
+
+
+async def test_what_was_found_before_a_worker_heard_of_the_provider_counts(
+    lister: Lister, workers: list[Worker]
+) -> None:
+    early, late = workers[:2]
+    early.discovery.use(config(lister))
+    await early.turn()
+    await late.turn()
+    late.discovery.use(config(lister))
+    assert offered(late) == ("a", "b")
+
+
+async def test_redis_sees_nothing_from_which_a_key_could_be_guessed(lister: Lister, workers: list[Worker]) -> None:
+    other = Discovery(workers[1].bus, workers[1].upstream.fetch, b"another secret")
+    for discovery in (workers[0].discovery, other):
+        discovery.use(config(lister))
+        await discovery.tick()
+        await asyncio.gather(*discovery._looks.values())
+    first, second = await workers[0].bus.command("KEYS", "{ps}:discovery:up:*")
+    assert first.rpartition(b":")[0] == second.rpartition(b":")[0]

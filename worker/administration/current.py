@@ -48,6 +48,7 @@ class CurrentConfiguration:
         self._news = asyncio.Event()
         self._turn = asyncio.Lock()
         bus.subscribe(OVERLAY_NEWS, lambda _: self._news.set())
+        bus.on_up.append(lambda _: self._news.set())
 
     @property
     def is_behind(self) -> bool:

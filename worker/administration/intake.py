@@ -20,13 +20,15 @@ _log = structlog.get_logger()
 
 
 class Intake:
-    def __init__(self, bus: Bus, secrets: Secrets, office: Office) -> None:
-        """Before the bus starts."""
+    def __init__(self, bus: Bus, secrets: Secrets, office: Office, *, look_every_s: float = _LOOK_EVERY_S) -> None:
+        """Before the bus starts. Requests are told of; `look_every_s` is for those whose news got lost."""
+        self._look_every_s = look_every_s
         self._bus = bus
         self._secrets = secrets
         self._office = office
         self._news = asyncio.Event()
         bus.subscribe(ADMIN_NEWS, lambda _: self._news.set())
+        bus.on_up.append(lambda _: self._news.set())
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -37,7 +39,7 @@ class Intake:
             except (BusDown, CommandRefused) as error:
                 _log.debug("administration not asked for", reason=str(error))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_EVERY_S):
+                async with asyncio.timeout(self._look_every_s):
                     await self._news.wait()
             self._news.clear()
 
