@@ -60,7 +60,9 @@ class _Choice:
             message["tool_calls"] = [self._calls[index] for index in sorted(self._calls)]
         if not message.get("content"):
             # As OpenAI answers: null beside tool calls and refusals, and "" only for an empty text.
-            spoken = "content" in self._texts and not self._calls and not message.get("refusal")
+            spoken = "content" in self._texts and not (
+                self._calls or message.get("function_call") or message.get("refusal")
+            )
             message["content"] = "" if spoken else None
         whole: JsonObject = {"message": message, "finish_reason": self._reason, **self._beside}
         if self._logprobs is not None:

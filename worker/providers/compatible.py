@@ -32,6 +32,7 @@ from worker.providers.contract import (
     UpstreamRequest,
 )
 from worker.providers.fields import refusal, without_refused
+from worker.providers.old_functions import asked_with_tools, completion_as_asked, mapper_as_asked
 
 _STATUS: Final = re.compile(r"[45]\d\d")
 
@@ -82,8 +83,14 @@ class CompatibleProvider(Provider):
                 CredentialField("project", secret=False, required=False, help="sent as OpenAI-Project"),
             )
         self._codes = {**CODES, **row.codes}
+        self._knows_functions = "functions" not in row.lacks.split()
 
     def build_request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
+        if not self._knows_functions:
+            return asked_with_tools(chat, lambda newer: self._request(newer, credential))
+        return self._request(chat, credential)
+
+    def _request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
         return UpstreamRequest(
             "POST",
             self.url(chat.settings, chat.model),
@@ -119,12 +126,22 @@ class CompatibleProvider(Provider):
         body["messages"] = taken_back(body["messages"], self.row, chat.model, drop=drop)
         names = f"{self.row.lacks} {first_match(self.row.refuses, chat.model) or ''}".split()
         body = without_refused(body, names, upstream=self.title, drop=drop)
+        self._check_choice(body, drop=drop)
         self._set_reasoning(body, chat.model, drop=drop)
         for old, new in self.row.renames.items():
             if old in body:
                 value = body.pop(old)
                 body.setdefault(new, value)
         return body
+
+    def _check_choice(self, body: JsonObject, *, drop: bool) -> None:
+        choice, known = body.get("tool_choice"), self.row.tool_choices
+        word = choice.get("type") if isinstance(choice, dict) else choice
+        if not known or word is None or word in known.split():
+            return
+        if not drop:
+            raise refusal("tool_choice", self.title, f"it takes {known.replace(' ', ', ')}, not {word}")
+        del body["tool_choice"]
 
     def _set_reasoning(self, body: JsonObject, model: str, *, drop: bool) -> None:
         """Says `reasoning_effort` in the upstream's own words, unless the client used those already."""
@@ -148,7 +165,8 @@ class CompatibleProvider(Provider):
             raise self.parse_error(200, {}, body) from error
         if not isinstance(data, dict) or data.get("error") or not data.get("choices"):
             raise self.complain(data)
-        return self.tidy_completion(data, chat)
+        completion = self.tidy_completion(data, chat)
+        return completion if self._knows_functions else completion_as_asked(chat, completion)
 
     def tidy_completion(self, data: JsonObject, chat: ChatCall) -> JsonObject:
         """Puts a whole answer in OpenAI's own form. Raises UpstreamError for a choice that was not finished."""
@@ -180,7 +198,8 @@ class CompatibleProvider(Provider):
 
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
         instead = shown(chat, self.rewrite(chat.settings))
-        return ChunkMapper(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
+        mapper = ChunkMapper(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
+        return mapper if self._knows_functions else mapper_as_asked(chat, mapper)
 
     def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
         if self.row.models is not None:

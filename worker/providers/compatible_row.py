@@ -13,7 +13,8 @@ T = TypeVar("T")
 OPENAI_ONLY: Final = "audio modalities moderation prediction prompt_cache_options verbosity web_search_options"
 """Fields that hardly any clone knows; most would ignore them without a word."""
 OLD_FUNCTIONS: Final = "functions function_call"
-"""The deprecated form of tools: only OpenAI, Azure, Groq and Fireworks are known to read it."""
+"""The deprecated form of tools: only OpenAI, Azure, Groq and Fireworks are known to read it. Others are asked with
+tools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Row:
 
     `base_url` None: the configuration must name it. `variable`: the usual environment variable of its key.
     `models`: offered where the upstream cannot list its own. `lacks`: fields that it does not know, `refuses`: those
-    that some models do not take. `members`: per role, all that a message may have where more is an error;
+    that some models do not take. `tool_choices`: the words and types of `tool_choice` that it knows, where not all.
+    `members`: per role, all that a message may have where more is an error;
     `reasoning_back`: where an earlier answer's reasoning goes then, "thinking" being a part of its content.
     """
 
@@ -61,6 +63,7 @@ class Row:
     renames: Mapping[str, str] = field(default_factory=dict)
     lacks: str = f"{OPENAI_ONLY} {OLD_FUNCTIONS}"
     refuses: Mapping[str, str] = field(default_factory=dict)
+    tool_choices: str = ""
     members: Mapping[str, str] = field(default_factory=dict)
     reasoning: Mapping[str, Reasoning] = field(default_factory=dict)
     reasoning_back: Mapping[str, str] = field(default_factory=dict)

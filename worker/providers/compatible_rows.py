@@ -169,7 +169,8 @@ ROWS: Final = (
         capabilities=Capabilities(tools=False),
     ),
     Row(
-        # docs.cohere.com/docs/compatibility-api, "Supported parameters" and "Unsupported parameters".
+        # docs.cohere.com/docs/compatibility-api, "Supported parameters" and "Unsupported parameters". `tool_choice` is
+        # in neither list; the API behind it has REQUIRED and NONE (docs.cohere.com/reference/chat), none by name.
         type_name="cohere",
         title="Cohere",
         base_url="https://api.cohere.ai/compatibility/v1",
@@ -179,6 +180,7 @@ ROWS: Final = (
         renames={"max_completion_tokens": "max_tokens"},
         lacks=f"{OPENAI_ONLY} {OLD_FUNCTIONS} logit_bias metadata n parallel_tool_calls service_tier store "
         "top_logprobs",
+        tool_choices="none auto required",
         reasoning={"*": Reasoning("none high")},
     ),
     Row(

@@ -30,6 +30,7 @@ from worker.providers.contract import (
 from worker.providers.dashscope_answer import CODES, NativeMapper, complain, whole_answer
 from worker.providers.dashscope_request import is_multimodal, native_body, possible_choice, thinks, within
 from worker.providers.fields import check_search
+from worker.providers.old_functions import asked_with_tools, completion_as_asked, mapper_as_asked
 
 _TEXT: Final = "/api/v1/services/aigc/text-generation/generation"
 _MULTIMODAL: Final = "/api/v1/services/aigc/multimodal-generation/generation"
@@ -74,6 +75,9 @@ class DashScope(Provider):
         )
 
     def build_request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
+        return asked_with_tools(chat, lambda newer: self._request(newer, credential))
+
+    def _request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
         options, streamed = _options(chat.settings), chat.stream or thinks(chat)
         chat = replace(chat, body=within(chat.body, chat.model, options.most_tokens))
         if options.mode == "compatible":
@@ -105,7 +109,7 @@ class DashScope(Provider):
     def parse_response(self, chat: ChatCall, body: bytes) -> JsonObject:
         if _options(chat.settings).mode == "compatible":
             return self._compatible.parse_response(chat, body)
-        return whole_answer(chat, body, shown(chat, _options(chat.settings).rewrite))
+        return completion_as_asked(chat, whole_answer(chat, body, shown(chat, _options(chat.settings).rewrite)))
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """A 429 that speaks of tokens per minute is a rate, any other exhausted allocation a quota."""
@@ -119,7 +123,7 @@ class DashScope(Provider):
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
         if _options(chat.settings).mode == "compatible":
             return self._compatible.stream_mapper(chat)
-        return NativeMapper(chat, shown(chat, _options(chat.settings).rewrite))
+        return mapper_as_asked(chat, NativeMapper(chat, shown(chat, _options(chat.settings).rewrite)))
 
     def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
         """The first hundred models; farui-plus and others that it leaves out are named in the configuration."""

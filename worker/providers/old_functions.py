@@ -1,13 +1,37 @@
-"""Answers to requests that declare `functions`, the older form of `tools`: their clients read `function_call` only.
+"""Requests that declare `functions`, the older form of `tools`, and their answers, whose clients read `function_call`.
 
 That form holds one call, without an id. What a model calls beyond its first is left out, as it would be with
-`parallel_tool_calls: false`: once the model has the first result it calls again.
+`parallel_tool_calls: false`: once the model has the first result it calls again. Upstreams that speak OpenAI's dialect
+without this form are asked in the newer one.
+
+Source: types/chat of the openai package, which tells of each old name what replaces it.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
+from shared.errors import InvalidRequest
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject, StreamMapper
+
+T = TypeVar("T")
+_OLD_NAMES: Final = {"tools": "functions", "tool_choice": "function_call"}
+
+
+def asked_with_tools(chat: ChatCall, build: Callable[[ChatCall], T]) -> T:
+    """What `build` makes of the request in the newer form. Its refusals name the fields that the client sent."""
+    body = dict(chat.body)
+    body["messages"] = list(_with_calls(body["messages"]))
+    if not asks_old_form(chat):
+        return build(replace(chat, body=body))
+    body["tools"] = [{"type": "function", "function": function} for function in body.pop("functions")]
+    choice = body.pop("function_call", None)
+    if choice is not None:
+        body["tool_choice"] = choice if isinstance(choice, str) else {"type": "function", "function": choice}
+    try:
+        return build(replace(chat, body=body))
+    except InvalidRequest as error:
+        raise _in_old_words(error) from None
 
 
 def mapper_as_asked(chat: ChatCall, mapper: StreamMapper) -> StreamMapper:
@@ -49,8 +73,33 @@ def asks_old_form(chat: ChatCall) -> bool:
     return bool(chat.body.get("functions")) and not chat.body.get("tools")
 
 
+def _with_calls(messages: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """The messages with tool calls, and results that answer the last call of their function."""
+    calls: dict[str, str] = {}
+    for index, message in enumerate(messages):
+        call = message.get("function_call")
+        if message["role"] == "function":
+            result = {"role": "tool", "tool_call_id": calls.get(message["name"], f"call_{index}")}
+            yield {**result, "content": message.get("content") or ""}
+        elif call:
+            signed = {"extra_content": call["extra_content"]} if "extra_content" in call else {}
+            function = {name: value for name, value in call.items() if name != "extra_content"}
+            calls[call["name"]] = f"call_{index}"
+            tool_call = {"id": f"call_{index}", "type": "function", "function": function, **signed}
+            yield {**{k: v for k, v in message.items() if k != "function_call"}, "tool_calls": [tool_call]}
+        else:
+            yield message
+
+
+def _in_old_words(error: InvalidRequest) -> InvalidRequest:
+    old = _OLD_NAMES.get(error.param or "", error.param)
+    message = error.message.replace(f"'{error.param}'", f"'{old}'")
+    return InvalidRequest(message, code=error.code, param=old)
+
+
 def _says_more(chunk: Chunk) -> bool:
     """Rewrites the chunk; False if all it held was a further call."""
+    chunk.raw = None
     choices = chunk.data["choices"]
     kept = [choice for choice in choices if _rewritten(choice)]
     chunk.data["choices"] = kept

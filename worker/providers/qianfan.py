@@ -3,7 +3,8 @@
 Sources: cloud.baidu.com/doc/qianfan-api, pages 3m7of64lb (chat), Dmba8k71y (models) and Om9b4yj3w (error codes). V1
 (access tokens, model in the URL) was shut down in August 2026. Refused content is of type `unsafe_request`. The codes
 of the Coding and Token plans, whose base URLs are /v2/coding and /v2/tokenplan/personal, are those that clients of
-these plans in public repositories handle.
+these plans in public repositories handle. A 403 has no code for an empty account: its text tells. The short-lived
+tokens that IAM gives for an AK/SK pair (`BCE-BEARER/token`) are not offered: the console gives an API key instead.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from worker.providers.contract import (
     StreamMapper,
 )
 from worker.providers.fields import bounded, check_search, refusal, told_messages, wishes
+from worker.providers.old_functions import mapper_as_asked
 
 _OWN_FIELDS: Final = frozenset(
     {"enable_thinking", "thinking_budget", "thinking_strategy", "web_search", "penalty_score", "repetition_penalty"}
@@ -147,7 +149,8 @@ class Qianfan(CompatibleProvider):
 
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
         instead = shown(chat, self.rewrite(chat.settings))
-        return FlaggedMapper(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
+        mapper = FlaggedMapper(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
+        return mapper_as_asked(chat, mapper)
 
 
 class FlaggedMapper(ChunkMapper):

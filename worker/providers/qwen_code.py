@@ -37,6 +37,7 @@ _ROW: Final = Row(
     note="The free tier ended on 2026-04-15; accounts without a plan are refused. Use `dashscope` with an API key.",
     key_page="`penstock login qwen-code`; the token lasts hours and is refreshed",
     refuses={"*": f"{OLD_FUNCTIONS} reasoning_effort n logprobs top_logprobs logit_bias"},
+    tool_choices="none auto function",  # in compatible mode there is no "required"
     codes={
         "invalid_access_token": Fault.CREDENTIAL_REJECTED,
         "insufficient_quota": Fault.QUOTA_EXHAUSTED,
@@ -88,13 +89,15 @@ class QwenCode(CompatibleProvider):
         )
 
     def body(self, chat: ChatCall) -> JsonObject:
-        """One system message, in front; `tool_choice: required` does not exist in compatible mode."""
+        """One system message, in front. Coder models take a schema for a wish for any JSON (help.aliyun.com,
+        "Structured output": json_object alone).
+        """
         body = super().body(chat)
-        body["messages"] = _one_system(body["messages"])
-        if body.get("tool_choice") == "required":
+        if (body.get("response_format") or {}).get("type") == "json_schema":
             if not chat.settings.drop_params:
-                raise refusal("tool_choice", self.title, "it has none and auto, and a function by name")
-            del body["tool_choice"]
+                raise refusal("response_format", self.title, "it has json_object, no json_schema")
+            del body["response_format"]
+        body["messages"] = _one_system(body["messages"])
         return body
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:

@@ -31,9 +31,11 @@ from worker.providers.contract import (
     JsonObject,
     Options,
     Provider,
+    StreamMapper,
     UpstreamRequest,
 )
 from worker.providers.fields import check_search, refusal, wishes
+from worker.providers.old_functions import asked_with_tools, completion_as_asked, mapper_as_asked
 from worker.providers.spark_events import SparkMapper, refusal_in, whole_answer
 from worker.providers.spark_messages import http_messages, socket_messages
 
@@ -100,6 +102,9 @@ class Spark(Provider):
     static_models = tuple(_MODELS)
 
     def build_request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
+        return asked_with_tools(chat, lambda newer: self._request(newer, credential))
+
+    def _request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
         if credential.values.get("api_password"):
             return self._http(chat, credential.values["api_password"])
         return self._socket(chat, credential)
@@ -108,7 +113,7 @@ class Spark(Provider):
         data = json_object(body)
         if not data.get("choices"):
             raise self.parse_error(200, {}, body)
-        return whole_answer(data, chat)
+        return completion_as_asked(chat, whole_answer(data, chat))
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """`{"error": {"message", "code"}}`, or with status 200 `{"code", "message"}`; a handshake's `{"message"}`."""
@@ -119,8 +124,8 @@ class Spark(Provider):
             )
         return error
 
-    def stream_mapper(self, chat: ChatCall) -> SparkMapper:
-        return SparkMapper(chat)
+    def stream_mapper(self, chat: ChatCall) -> StreamMapper:
+        return mapper_as_asked(chat, SparkMapper(chat))
 
     def _socket(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
         if not all(credential.values.get(name) for name in ("app_id", "api_key", "api_secret")):
