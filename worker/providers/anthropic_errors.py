@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.bodies import parsed
-from worker.providers.compatible_errors import STATUSES, quote, retry_after, unexplained
+from worker.providers.compatible_errors import STATUSES, announces_challenge, quote, retry_after, unexplained
 
 _TYPES: Final[Mapping[str, Fault]] = {
     "invalid_request_error": Fault.INVALID_REQUEST,
@@ -45,7 +45,7 @@ _NO_MONEY: Final = re.compile(r"credit balance|spend limit|usage limits?\b", re.
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """The error of any answer that is no message. Header names are lower case."""
-    if headers.get("cf-mitigated") == "challenge":
+    if announces_challenge(headers):
         return UpstreamError(Fault.CHALLENGED, "Anthropic's bot protection answered instead of the API.")
     return told(parsed(body), status, retry_after_s=retry_after(headers, status))
 

@@ -72,7 +72,9 @@ _TOO_LONG: Final = re.compile(
 )
 # xAI, with %20 for its spaces at times, and Gemini answer 400 to a key that they do not know.
 _BAD_KEY: Final = re.compile(r"(incorrect|invalid)( |%20)+api( |%20)+key|api key (not valid|expired)", re.IGNORECASE)
-_EMPTY_ACCOUNT: Final = re.compile(r"balance|quota|overdue|arrear|insufficient", re.IGNORECASE)
+_EMPTY_ACCOUNT: Final = re.compile(
+    r"balance|quota|overdue|arrear|insufficient|余额|欠费|不足|额度|用尽|耗尽", re.IGNORECASE
+)
 # Words inside codes, of which vendors have many: SensitiveContentDetected, unsafe_request, OutputImageRiskDetection.
 _FILTERED: Final = re.compile(r"sensitive|unsafe|riskdetection", re.IGNORECASE)
 # A rejected key is often quoted back, whole or in part.
@@ -122,6 +124,16 @@ def find_complaint(data: Any) -> Complaint | None:
     return Complaint(text, _word(code), _word(data.get("type")), _word(data.get("param")))
 
 
+def announces_challenge(headers: Mapping[str, str]) -> bool:
+    """Cloudflare's page "Detect a Challenge Page response": the header comes with every challenge of its."""
+    return headers.get("cf-mitigated") == "challenge"
+
+
+def speaks_of_empty_account(message: str) -> bool:
+    """Whether a refusal that may mean a missing right means missing money or quota."""
+    return _EMPTY_ACCOUNT.search(message) is not None
+
+
 def unexplained(status: int, statuses: Mapping[int, Fault] = STATUSES) -> Fault:
     """The fault of an answer without words of the API's own. Our requests are well-formed: what refuses them like this
     is something between.
@@ -149,7 +161,7 @@ def classify(complaint: Complaint | None, status: int, codes: Mapping[str, Fault
         return Fault.CREDENTIAL_REJECTED
     if fallback is Fault.INVALID_REQUEST and _TOO_LONG.search(complaint.message):
         return Fault.CONTEXT_TOO_LONG
-    if fallback is Fault.PERMISSION_DENIED and _EMPTY_ACCOUNT.search(complaint.message):
+    if fallback is Fault.PERMISSION_DENIED and speaks_of_empty_account(complaint.message):
         return Fault.QUOTA_EXHAUSTED
     return fallback
 
@@ -159,7 +171,7 @@ def upstream_error(
 ) -> UpstreamError:
     """The whole of `parse_error` for a dialect whose errors are OpenAI-shaped. Header names are lower case."""
     complaint = read_complaint(body)
-    if headers.get("cf-mitigated") == "challenge":
+    if announces_challenge(headers):
         return UpstreamError(Fault.CHALLENGED, "The upstream's bot protection answered instead of the API.")
     fault = classify(complaint, status, codes)
     inner = complaint.headers if complaint else {}

@@ -2,7 +2,9 @@
 
 The body is that of the Gemini API in an envelope with model and project; the ids that the service wants per prompt and
 per conversation are derived from the call. Google forbids third-party software to use the CLI's own sign-in: bring an
-OAuth client of your own where your licence permits it.
+OAuth client of your own where your licence permits it. `enabled_credit_types` is never sent: it allows the service to
+go on at the expense of a person's Google One credits, which the CLI does only after asking (`billing/billing.ts`), and
+accounts that have such credits are no longer served.
 
 Source: `packages/core/src/code_assist/{server,converter,types}.ts` of google-gemini/gemini-cli.
 """

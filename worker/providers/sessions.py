@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import orjson
 
 from worker.faults import Fault, UpstreamError
-from worker.providers.compatible_errors import STATUSES, quote, retry_after, unexplained
+from worker.providers.compatible_errors import STATUSES, announces_challenge, quote, retry_after, unexplained
 from worker.providers.contract import Answer, Ask, ChatCall, JsonObject, Provider, UpstreamRequest, UpstreamResponse
 
 _READ_BYTES = 64 * 1024
@@ -88,7 +88,7 @@ def is_challenge(status: int, headers: Mapping[str, str], body: bytes) -> bool:
 
     For bodies that are no answer: an answer may well talk about challenges.
     """
-    if headers.get("cf-mitigated") == "challenge":
+    if announces_challenge(headers):
         return True
     beginning = body[:_READ_BYTES].lower()
     if any(mark in beginning for mark in _MARKS):

@@ -10,12 +10,13 @@ from typing import Any
 from worker.faults import Fault, UpstreamError
 from worker.providers.bodies import cut_short, event_object
 from worker.providers.chunks import ChunkWriter
-from worker.providers.compatible_errors import quote
+from worker.providers.compatible_errors import quote, speaks_of_empty_account
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
 
 _SITE = "Spark"
 _LAST = 2
 _WITHHELD = 10014
+_NOT_ALLOWED = 10016  # not opened, or no tokens left: only its text tells
 _FAULTS: Mapping[Fault, Sequence[int]] = {
     Fault.UPSTREAM_FAULT: (10000, 10001, 10002, 10009, 10010, 10011, 10012, 10017, 10222),
     Fault.INVALID_REQUEST: (10003, 10004, 10005, 10163),
@@ -23,7 +24,7 @@ _FAULTS: Mapping[Fault, Sequence[int]] = {
     Fault.OVERLOADED: (10008, 10110),
     Fault.CONTENT_FILTERED: (10013, _WITHHELD, 10019, 10021),
     Fault.CREDENTIAL_REJECTED: (10015,),
-    Fault.PERMISSION_DENIED: (10016,),
+    Fault.PERMISSION_DENIED: (_NOT_ALLOWED,),
     Fault.CONTEXT_TOO_LONG: (10907,),
     Fault.QUOTA_EXHAUSTED: (11200, 11201),
 }
@@ -38,6 +39,8 @@ def refusal_in(data: JsonObject) -> UpstreamError | None:
             if code:
                 fault = _CODES.get(code, Fault.UPSTREAM_FAULT)
                 said = quote(str(holder.get("message")))
+                if code == _NOT_ALLOWED and speaks_of_empty_account(said):
+                    fault = Fault.QUOTA_EXHAUSTED
                 return UpstreamError(fault, f"{_SITE} answered with code {code}: {said}", code=str(code))
     return None
 

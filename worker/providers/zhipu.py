@@ -3,7 +3,8 @@
 Sources: docs.bigmodel.cn (chat completions, error codes), docs.z.ai, and the official zai-sdk (parameters, JWT). Other
 than first noted: GLM-5.2 and later take `reasoning_effort` itself; temperature 1 and top_p 1 are allowed, the SDK
 lowers them to 0.99 for older models only. `request_id` is sent only if the client gives one, since a second try with
-the same one is refused (1231).
+the same one is refused (1231). `x-should-retry`, which the SDK reads of any answer, is not: no page of the API has it,
+and whether a request is tried again, on which account, follows from the error's code.
 """
 
 import hmac
