@@ -37,7 +37,9 @@ class Retries(Strict):
     attempts: Count = 4
     """Calls of an upstream for one request, the first included."""
     within_s: Seconds = 120
-    """No attempt begins later than this after the first."""
+    """After a failure nothing is tried any more when the first attempt was so long ago. Waiting for a limit to end is
+    bounded by `queue_wait_s` alone.
+    """
     other_credential: frozenset[Fault] = _TRANSIENT | _ACCOUNT
     """Causes that try another credential of the same target. A bot challenge is none: it would meet them all."""
     other_target: frozenset[Fault] = _TRANSIENT | _ACCOUNT | _TARGET

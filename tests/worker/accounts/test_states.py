@@ -72,6 +72,40 @@ async def test_two_faults_of_an_upstream_are_borne_and_the_third_opens_the_break
     assert (await delay(accounts)).why == "upstream_fault"
 
 
+@pytest.mark.parametrize("fault", [Fault.TIMED_OUT, Fault.OVERLOADED, Fault.UPSTREAM_FAULT])
+async def test_only_the_third_failure_in_a_row_counts_and_a_success_begins_the_row_anew(
+    bench: Bench, fault: Fault
+) -> None:
+    """A time limit is one of them. The row is that of all workers together."""
+    workers = [await bench.worker(provider(weights="1")) for _ in range(3)]
+    for worker in workers[:2]:
+        fail(worker, await take(worker), fault)
+        await bench.heard(worker)
+    workers[2].settle(await take(workers[2]), well=True)
+    await bench.heard(workers[2])
+    for worker in workers:
+        assert (await view(bench, worker)).state is State.READY
+        fail(worker, await take(worker), fault)
+        await bench.heard(worker)
+    found = await view(bench, workers[0])
+    assert (found.state, found.cause, found.until_ms) == (State.COOLING, fault.value, bench.now_ms + 5000)
+
+
+async def test_neither_waiting_nor_leaving_is_blamed_on_an_account(bench: Bench) -> None:
+    """Whatever ends while it waits for the account, or is given up by its client, it is as it was."""
+    accounts = await bench.worker(provider(weights="1", concurrency=1))
+    held = await take(accounts)
+    late = Ask(ANY, tokens=0, rid="f.1", place="1", deadline_ms=int(bench.now_ms))
+    for _ in range(5):
+        found = await accounts.lease(late)
+        assert isinstance(found, Delay)
+        assert (found.kind, found.why) == ("late", "concurrency")
+    accounts.settle(held)
+    for _ in range(2):
+        fail(accounts, await take(accounts), Fault.TIMED_OUT)
+    assert (await view(bench, accounts)).state is State.READY
+
+
 async def test_after_a_break_one_probe_goes_and_its_first_content_frees_the_others(bench: Bench) -> None:
     accounts = await bench.worker(provider(weights="1"))
     for _ in range(3):

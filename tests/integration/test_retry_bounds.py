@@ -1,0 +1,72 @@
+"""Tries are bounded in number and in time, over real processes; what bounds them is the route's own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.counting import Counting, Gateway
+from tests.integration.pools import entry
+from tests.servers import RedisServer
+from tests.system import CLIENT_KEY, System
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+BROKEN: tuple[int, dict[str, Any], dict[str, str]] = (500, {"error": {"message": "no", "code": "broken"}}, {})
+WITHIN_S = 0.2
+SLOWLY_S = 2 * WITHIN_S
+
+
+def configuration(port: int) -> dict[str, Any]:
+    models = {
+        "hurried": {"targets": ["up"], "fallbacks": ["other"], "retries": {"within_s": WITHIN_S}},
+        "patient": {"targets": ["up"], "fallbacks": ["other"]},
+        "twice": {"targets": ["up"], "fallbacks": ["other"], "retries": {"attempts": 2}},
+    }
+    providers = [entry("up", port, {}, {}), entry("other", port, {})]
+    return {"providers": providers, "models": models, "keys": [{"name": "test", "key": CLIENT_KEY}]}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    upstream = Counting()
+    await upstream.start()
+    redis = RedisServer(tmp_path_factory.mktemp("redis"))
+    system = System(tmp_path_factory.mktemp("bounds"), configuration(upstream.port), redis)
+    try:
+        await asyncio.to_thread(system.start)
+        gateway = Gateway(system, upstream)
+        yield gateway
+        await gateway.close()
+    finally:
+        await asyncio.to_thread(system.close)
+        await upstream.close()
+        redis.close()
+
+
+@pytest.fixture
+def failing(gateway: Gateway) -> Counting:
+    """Both accounts of `up` fail, once, and take longer for it than a hurried route may try."""
+    upstream = gateway.upstream
+    upstream.forget()
+    for key in ("up-a", "up-b"):
+        upstream.plan[key], upstream.pause_s[key] = [BROKEN], SLOWLY_S
+    return upstream
+
+
+async def test_after_the_time_for_tries_the_client_hears_of_the_failure(gateway: Gateway, failing: Counting) -> None:
+    """Neither another account nor a fallback is tried."""
+    assert (await gateway.ask("hurried")).status_code == 502
+    assert len(failing.seen) == 1
+
+
+async def test_within_it_the_same_failures_lead_to_the_fallback(gateway: Gateway, failing: Counting) -> None:
+    answer = await gateway.ask("patient")
+    assert (answer.status_code, answer.headers["x-penstock-attempts"]) == (200, "3")
+    assert failing.models() == ["up", "up", "other"]
+
+
+async def test_the_number_of_tries_is_bounded_too(gateway: Gateway, failing: Counting) -> None:
+    assert (await gateway.ask("twice")).status_code == 502
+    assert failing.models() == ["up", "up"]
