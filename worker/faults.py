@@ -159,7 +159,7 @@ def _with_advice(said: str, error: UpstreamError) -> str:
         advice = "The upstream may have processed the request: sent again, it may be processed twice."
     else:
         advice = "Nothing was sent to the upstream: it is safe to send the request again."
-    return f"{said if said.endswith('.') else f'{said}.'} {advice}"
+    return f"{said if said.endswith(('.', '?')) else f'{said}.'} {advice}"
 
 
 def to_client(error: UpstreamError, *, callers_key: bool = False, own_type: str | None = None) -> GatewayError:

@@ -23,6 +23,13 @@ def test_what_was_sent_may_be_processed_twice(fault: Fault) -> None:
     assert SAFE not in message
 
 
+@pytest.mark.parametrize(
+    ("said", "goes_on"), [("It broke off", "off. The"), ("It broke.", "broke. The"), ("Is it?", "it? The")]
+)
+def test_the_advice_is_a_sentence_of_its_own(said: str, goes_on: str) -> None:
+    assert goes_on in to_client(UpstreamError(Fault.UPSTREAM_FAULT, said)).message
+
+
 @pytest.mark.parametrize("fault", Fault)
 def test_a_part_is_never_taken_for_the_whole(fault: Fault) -> None:
     error = UpstreamError(fault, "It broke off.")

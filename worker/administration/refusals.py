@@ -19,7 +19,8 @@ def refusal(error: ConfigError, data: Data) -> InvalidRequest:
 
 
 def not_there(noun: str, name: str, names: list[str]) -> NotFound:
-    return NotFound(f"{unknown(name[:200], names, noun)}.".capitalize(), code=f"{noun}_not_found", param="name")
+    told = unknown(name[:200], names, noun)
+    return NotFound(f"U{told[1:]}{'' if told.endswith('?') else '.'}", code=f"{noun}_not_found", param="name")
 
 
 def taken(noun: str, name: str) -> GatewayError:

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from worker.config.key import KeyConfig, refuse_sample
+from worker.config.nesting import nesting
 from worker.config.problems import Location, failure, unknown
 from worker.config.provider import CredentialConfig, HealthCheck, Limits, ProviderConfig, Timeouts
 from worker.config.route import Affinity, Mode, Retries, RouteConfig, Routing, Strategy, Target
@@ -58,7 +59,7 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        problems = [*_twice(self), *_without_account(self), *_passthrough(self), *_circles(self), *_admin(self)]
+        problems = [*_twice(self), *_without_account(self), *_passthrough(self), *nesting(self.models), *_admin(self)]
         if problems:
             raise failure(problems, "Config")
         return self
@@ -121,33 +122,6 @@ def _passthrough(config: Config) -> _Problems:
         yield ("passthrough", "provider"), unknown(name, (one.name for one in config.providers), "provider")
     elif provider.kind.own_key_field is None:
         yield ("passthrough", "provider"), f"{name!r} is of a type of which one bearer key is no whole credential"
-
-
-def _circles(config: Config) -> _Problems:
-    """Routes that lead back to themselves through their targets, by their exact names."""
-    done: set[str] = set()
-    ways = {
-        name: [target.model for target in route.targets if target.model != name]
-        for name, route in config.models.items()
-    }
-    for start in ways:
-        circle = _circle(ways, start, (), done)
-        if circle:
-            yield ("models", start), f"leads back to itself: {' -> '.join(circle)}"
-
-
-def _circle(ways: Mapping[str, list[str]], name: str, path: tuple[str, ...], done: set[str]) -> tuple[str, ...] | None:
-    if name in path:
-        return (*path[path.index(name) :], name)
-    if name not in ways or name in done:
-        return None
-    for target in ways[name]:
-        circle = _circle(ways, target, (*path, name), done)
-        if circle:
-            done.update(circle)
-            return circle
-    done.add(name)
-    return None
 
 
 def _admin(config: Config) -> _Problems:

@@ -60,8 +60,8 @@ def _check_fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _plain_name(name: str) -> str:
-    if any(mark.isspace() or mark in "/*," for mark in name):
-        raise ValueError("may hold no blank, slash, star or comma")
+    if not name.isprintable() or any(mark.isspace() or mark in "/*," for mark in name):
+        raise ValueError("may hold no blank, slash, star, comma or control character")
     return name
 
 

@@ -93,7 +93,9 @@ def _credential(
         elif isinstance(raw[key], str) and MASK.fullmatch(raw[key]):
             problems.append(((*here, key), IS_MASK))
         elif isinstance(raw[key], str | int | float):
-            values[key] = str(raw[key])
+            values[key] = str(raw[key]).strip()
+            if fields[key].secret and not (values[key].isascii() and values[key].isprintable()):
+                problems.append(((*here, key), "has characters that no HTTP header can carry"))
         elif raw[key] is not None:
             problems.append(((*here, key), "must be text"))
     for wanted in kind.credential_fields:

@@ -291,7 +291,7 @@ no-such-section:
     assert told[:6] == [
         "f:1: server: must have keys and values",
         "f:2: providers: must be a list",
-        "f:4: keys[0].name: may hold no blank, slash, star or comma",
+        "f:4: keys[0].name: may hold no blank, slash, star, comma or control character",
         "f:4: keys[0].key: must be text; put it in quotes",
         "f:5: keys[1].models: must be a list",
         "f:5: keys[1].default_model: may not begin or end with a blank, nor hold a control character",
