@@ -63,7 +63,7 @@ class Reply:
 
     def _pass_chunks(self, deliveries: list[Delivery]) -> bool:
         """True if they are no more than events, and the server has taken them at once."""
-        if self._write is None or any(kind != Kind.CHUNK for kind, _ in deliveries):
+        if self._write is None or deliveries[-1][0] != Kind.CHUNK:  # what is none ends the answer
             return False
         body = deliveries[0][1] if len(deliveries) == 1 else b"".join([events for _, events in deliveries])
         if not self._write(body):

@@ -286,6 +286,10 @@ class UpstreamAnswer:
         """The SSE events that the client gets: all but a usage that it did not ask for."""
         shown = []
         for chunk in chunks:
+            if chunk.text is not None and chunk.raw is not None:
+                self._estimate.say(chunk.text)
+                shown.append(chunk.raw)
+                continue
             data = chunk.data
             self._estimate.hear(data)
             if data.get("usage"):

@@ -70,6 +70,10 @@ class UsageEstimate:
             for text in _answer_texts(said):
                 self._answer.add(text)
 
+    def say(self, text: str) -> None:
+        """Takes the text of a chunk like those that were heard before."""
+        self._answer.add(text)
+
     @property
     def heard(self) -> bool:
         return bool(self._last)

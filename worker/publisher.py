@@ -87,7 +87,7 @@ class Publisher:
         pending, self._pending = self._pending, {}
         for front, frames in pending.items():
             self.frames_sent += len(frames)
-            for batch in _batches(frames):
+            for batch in [frames] if len(frames) == 1 else _batches(frames):
                 try:
                     self._bus.post("PUBLISH", response_channel(front), encode_batch(self._worker, batch))
                 except BusDown:

@@ -143,7 +143,7 @@ class AnnotatedMapper:
             self._of_prompt |= {name: data[name] for name in _OF_CHUNK if name in data}
         for chunk in chunks[:1]:
             if self._of_prompt:
-                chunk.data |= self._of_prompt
+                chunk.data.update(self._of_prompt)
                 chunk.raw, self._of_prompt = None, {}
         return chunks
 

@@ -12,6 +12,7 @@ import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.bodies import cut_short
+from worker.providers.compatible_alike import Likeness
 from worker.providers.compatible_message import tidy_message, tidy_usage
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
 
@@ -55,6 +56,7 @@ class ChunkMapper:
         self._finished: set[int] = set()
         self._calls: dict[int, ToolCalls] = {}
         self._usage: Chunk | None = None
+        self._likeness = Likeness()
         self._frame: JsonObject = {}
 
     def feed(self, event: Event) -> Sequence[Chunk]:
@@ -62,6 +64,9 @@ class ChunkMapper:
         if data == b"[DONE]":
             self.ended = True
             return self.finish()
+        text = self._likeness.text_of(data)
+        if text is not None and event.name != "error":
+            return (Chunk(None, b"data: %b\n\n" % data, text),)
         if not data or data.isspace():
             return ()
         try:
@@ -87,11 +92,12 @@ class ChunkMapper:
                 return ()
             self._keep_usage(chunk, chunk.pop("usage"))
             changed = True
-        if changed:
-            chunk["choices"] = choices = [choice for choice in choices if choice]
-        if not choices:
-            return ()
-        return (Chunk(chunk, None if changed else b"data: " + data + b"\n\n"),)
+        if not changed:
+            self._likeness.learn(data, chunk)
+            return (Chunk(chunk, b"data: %b\n\n" % data),)
+        self._likeness.forget()
+        chunk["choices"] = [choice for choice in choices if choice]
+        return (Chunk(chunk),) if chunk["choices"] else ()
 
     def finish(self) -> Sequence[Chunk]:
         if not self._finished or not self._roles <= self._finished:

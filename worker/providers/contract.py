@@ -10,8 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+import orjson
 from pydantic import BaseModel, ConfigDict
 
 from worker.faults import UpstreamError
@@ -144,20 +145,31 @@ class Answer:
 Exchange = Generator[Ask | Answer, UpstreamResponse | None, None]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event of a streamed answer: the joined data lines of an SSE event, a line, a text piece or a message."""
 
     data: bytes
     name: str = ""
 
 
-@dataclass(slots=True)
 class Chunk:
-    """A `chat.completion.chunk`. `raw`, where set, is its ready SSE event, and `data` what it parses to."""
+    """A `chat.completion.chunk`. `raw`, where set, is its ready SSE event, and `data` what it parses to, which is done
+    when somebody asks. `text`, where set beside `raw`, is all that it says, as the content of choice 0.
+    """
 
-    data: JsonObject
-    raw: bytes | None = None
+    __slots__ = ("_data", "raw", "text")
+
+    def __init__(self, data: JsonObject | None, raw: bytes | None = None, text: str | None = None) -> None:
+        self._data = data
+        self.raw = raw
+        self.text = text
+
+    @property
+    def data(self) -> JsonObject:
+        if self._data is None:
+            assert self.raw is not None
+            self._data = orjson.loads(self.raw.removeprefix(b"data: "))
+        return self._data
 
 
 class StreamMapper(Protocol):
