@@ -148,7 +148,7 @@ class Host(Worker):
             try:
                 free = self.max_jobs - len(self.jobs)
                 if free > 0 and await self._claim(min(free, _CLAIM_JOBS)):
-                    continue
+                    continue  # there are more
                 if self._source != "queue" and not self.jobs:
                     return
                 await self._waker.wait(for_token=free > 0 and self._source == "queue")
@@ -159,14 +159,15 @@ class Host(Worker):
                 _log.error("claim refused", reason=str(error))
                 await asyncio.sleep(0.5)
 
-    async def _claim(self, most: int) -> int:
+    async def _claim(self, most: int) -> bool:
+        """Whether it got jobs, and some are left."""
         args: list[Argument] = [self.worker, LEASE_MS, most, _CLAIM_BYTES, self._source]
         async with self.lease.steady:
-            claimed = await self._bus.run(scripts.CLAIM, args=args)
+            left, *claimed = await self._bus.run(scripts.CLAIM, args=args)
             for i in range(0, len(claimed), 5):
                 rid, payload, attempt, score, note = claimed[i : i + 5]
                 self._begin(rid.decode(), payload, attempt, score.decode(), note.decode())
-            return len(claimed)
+            return bool(claimed and left)
 
     def _begin(self, rid: str, payload: bytes, attempt: int, score: str, note: str) -> None:
         epoch = int(payload[: payload.index(b":")])
@@ -211,6 +212,7 @@ class Host(Worker):
 
     def _end(self, job: Job, parked: Park | None) -> None:
         """By now exactly one terminal frame has been sent, unless the job is parked or nobody listens."""
+        was_full = len(self.jobs) >= self.max_jobs
         del self.jobs[job.triple]
         if not job.out.closed:
             job.out.discard()
@@ -218,7 +220,8 @@ class Host(Worker):
         self.publisher.finish(job.out)
         if parked is not None:
             self.loop.call_later(parked.wait_s, self._waker.poke)
-        self._waker.poke()
+        if was_full or self._source != "queue":
+            self._waker.poke()
         if not self.jobs:
             self._idle.set()
 

@@ -16,7 +16,8 @@ class Waker:
 
     def __init__(self, url: str) -> None:
         self._link = Link(url, _greet_nothing)
-        self._poked = asyncio.Event()
+        self._poked = False
+        self._waiter: asyncio.Future[None] | None = None
         self._token: asyncio.Future[Any] | None = None
         self._wanted = False
 
@@ -25,7 +26,12 @@ class Waker:
 
     def poke(self) -> None:
         """There may be something to do: a slot is free, a parked job is due, the host is to end."""
-        self._poked.set()
+        self._poked = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def wait(self, *, for_token: bool) -> None:
         """At most two seconds, then look again: whatever was missed is found then. Not `for_token`, one that comes
@@ -34,17 +40,24 @@ class Waker:
         self._wanted = for_token
         if self._token is not None and self._token.done():
             self._pass_on(self._token)
-        poked = asyncio.ensure_future(self._poked.wait())
-        waits = {poked, self._pending_token()} if for_token else {poked}
-        try:
-            await asyncio.wait(waits, timeout=_IDLE_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            poked.cancel()
-            self._poked.clear()
+        token = self._pending_token() if for_token else None
+        if not (self._poked or (token is not None and token.done())):
+            await self._rest()
+        self._poked = False
         if self._token is not None and self._token.done():
-            token, self._token = self._token, None
-            if token.exception() is not None:  # the connection broke and is being mended
+            came, self._token = self._token, None
+            if came.exception() is not None:  # the connection broke and is being mended
                 await asyncio.sleep(0.05)
+
+    async def _rest(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(_IDLE_S, self._wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
 
     def _pending_token(self) -> asyncio.Future[Any]:
         """A BLPOP that was not answered yet goes on from one wait to the next."""
@@ -61,6 +74,7 @@ class Waker:
 
     def _pass_on(self, token: asyncio.Future[Any]) -> None:
         if self._wanted or self._token is not token:
+            self._wake()
             return
         self._token = None
         if self._link.pipe is not None and token.exception() is None and token.result() is not None:

@@ -1,6 +1,6 @@
 -- Takes jobs for a worker, oldest first, and renews its lease.
 -- ARGV worker, lease ms, most jobs, most bytes, source: queue | suspects | solo
--- -> {rid, payload, attempt, score, note, ...}; a first job is given whatever its size
+-- -> {how many are left, rid, payload, attempt, score, note, ...}; a first job is given whatever its size
 pass_memory_limit()
 local worker, room, most_bytes = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local source = ({ queue = QUEUE, suspects = SUSPECTS, solo = SOLO })[ARGV[5]]
@@ -14,7 +14,7 @@ if source == QUEUE then
 end
 -- A burst is shared: the first to wake leaves the others their part.
 room = math.min(room, math.max(1, math.ceil(call('ZCARD', source) / call('ZCARD', WORKERS))))
-local out, bytes, heard = {}, 0, {}
+local out, bytes, heard = { 0 }, 0, {}
 local ids = call('ZRANGE', source, 0, room - 1, 'WITHSCORES')
 for i = 1, #ids, 2 do
   local rid, score = ids[i], ids[i + 1]
@@ -28,7 +28,7 @@ for i = 1, #ids, 2 do
     call('ZREM', source, rid); park(rid, now + 1000, score)
   else
     bytes = bytes + #payload
-    if #out > 0 and bytes > most_bytes then break end
+    if #out > 1 and bytes > most_bytes then break end
     call('ZREM', source, rid)
     local epoch, attempt = string.match(payload, '^%d+'), call('HINCRBY', TRIES, rid, 1)
     call('HSET', INF .. worker, rid, epoch .. ':' .. attempt .. ':q')
@@ -37,5 +37,6 @@ for i = 1, #ids, 2 do
     out[#out + 1] = call('HGET', NOTES, rid) or ''
   end
 end
-if source == QUEUE and call('ZCARD', QUEUE) > 0 then wake() end
+out[1] = call('ZCARD', source)
+if source == QUEUE and out[1] > 0 then wake() end
 return out

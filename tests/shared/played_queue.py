@@ -44,7 +44,7 @@ class Queue:
     ) -> list[tuple[str, int]]:
         """(rid, attempt) of each."""
         source = settings.get("source", "queue")
-        flat = self.run(scripts.CLAIM, worker, lease_ms, most, most_bytes, source)
+        _, *flat = self.run(scripts.CLAIM, worker, lease_ms, most, most_bytes, source)
         return [(flat[i].decode(), flat[i + 2]) for i in range(0, len(flat), 5)]
 
     def finish(

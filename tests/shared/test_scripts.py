@@ -94,8 +94,14 @@ class TestFinish:
         queue.claim()
         queue.finish("f.1", 1, wait=0, note="tried")
         assert queue.client.hget(PREFIX + "scores", "f.1") == b"5"
-        flat = queue.run(scripts.CLAIM, "w1", LEASE_MS, 1, PLENTY, "queue")
+        _, *flat = queue.run(scripts.CLAIM, "w1", LEASE_MS, 1, PLENTY, "queue")
         assert flat[2:] == [2, b"5", b"tried"]
+
+    def test_a_claim_says_how_many_jobs_it_leaves(self, queue: Queue) -> None:
+        """So that nobody claims once more to find nothing."""
+        for number in range(3):
+            queue.enqueue(f"f.{number}")
+        assert [queue.run(scripts.CLAIM, "w1", LEASE_MS, 2, PLENTY, "queue")[0] for _ in range(3)] == [1, 0, 0]
 
     def test_a_job_whose_client_left_is_not_parked(self, queue: Queue) -> None:
         queue.enqueue("f.1")
@@ -168,7 +174,7 @@ def test_numbers_keep_their_digits(queue: Queue) -> None:
     score = queue.client.zscore(PREFIX + "queue", "f.4294967297")
     assert 0 <= score / 1000 - seconds < 5
     assert score * 1000 == pytest.approx(round(score * 1000), abs=0.3), "microseconds"
-    flat = queue.run(scripts.CLAIM, "w1", LEASE_MS, 1, PLENTY, "queue")
+    _, *flat = queue.run(scripts.CLAIM, "w1", LEASE_MS, 1, PLENTY, "queue")
     assert float(flat[3]) == score
     queue.client.zadd(PREFIX + "workers", {"w1": 1})
     queue.client.hset(PREFIX + "inf:w1", "f.4294967297", "0:1:s")

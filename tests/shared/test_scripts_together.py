@@ -56,7 +56,7 @@ def play(queue: Queue, running: dict[str, set[tuple[str, int, int]]], step: Step
         queue.enqueue(rid, epoch=int(what == "again"), size=number)
     elif what in {"claim", "suspects", "solo"}:
         source = "queue" if what == "claim" else what
-        flat = queue.run(scripts.CLAIM, worker, LEASE_MS, number + 1, PLENTY, source)
+        _, *flat = queue.run(scripts.CLAIM, worker, LEASE_MS, number + 1, PLENTY, source)
         own |= {(flat[i].decode(), int(flat[i + 1].split(b":")[0]), flat[i + 2]) for i in range(0, len(flat), 5)}
     elif what in {"finish", "park"} and own:
         one, epoch, attempt = min(own)
