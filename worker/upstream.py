@@ -23,7 +23,7 @@ from worker.providers.contract import USER_AGENT, UpstreamRequest, UpstreamRespo
 _ERROR_BODY_S = 10.0
 _MOST_ERROR_BYTES = 256 * 1024
 _url = lru_cache(maxsize=256)(httpx.URL)  # taking one to pieces costs as much as the rest of a request
-_OURS = (("accept-encoding", "identity"), ("user-agent", USER_AGENT))
+_OURS = (("accept", "*/*"), ("accept-encoding", "identity"), ("user-agent", USER_AGENT))
 _SCHEMES = ("http", "https")
 _NOT_IN_A_HEADER = re.compile(rb"[\r\n\0]")
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import aiohappyeyeballs
@@ -70,10 +71,12 @@ class Dialer:
         looking = self._found.get(origin)
         if looking is None:
             looking = self._found[origin] = loop.create_task(self._ask_resolver(origin))
-            looking.add_done_callback(
-                lambda task: loop.call_later(0 if task.exception() else _KNOWN_S, self._found.pop, origin, None)
-            )
+            looking.add_done_callback(partial(self._forget_later, origin))
         return await asyncio.shield(looking)
+
+    def _forget_later(self, origin: Origin, looked_up: asyncio.Task[Sequence[Any]]) -> None:
+        failed = looked_up.cancelled() or looked_up.exception() is not None
+        asyncio.get_running_loop().call_later(0 if failed else _KNOWN_S, self._found.pop, origin, None)
 
     async def _ask_resolver(self, origin: Origin) -> Sequence[Any]:
         return await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
