@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -32,12 +32,17 @@ class Proxy(NamedTuple):
     authorization: bytes
 
 
+LookUp = Callable[[Origin], Coroutine[Any, Any, Sequence[Any]]]
+"""What getaddrinfo says of an origin. Raises OSError."""
+
+
 class Dialer:
     """With a `proxy`, http:// goes through it in the clear and https:// through a tunnel (CONNECT)."""
 
-    def __init__(self, tls: ssl.SSLContext, proxy: Proxy | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext, proxy: Proxy | None = None, look_up: LookUp | None = None) -> None:
         self.proxy = proxy
         self._tls = tls
+        self._ask_resolver = look_up or _ask_resolver
         self._found: dict[Origin, asyncio.Task[Sequence[Any]]] = {}
 
     async def dial(self, origin: Origin, connect_s: float) -> Connection:
@@ -78,9 +83,6 @@ class Dialer:
         failed = looked_up.cancelled() or looked_up.exception() is not None
         asyncio.get_running_loop().call_later(0 if failed else _KNOWN_S, self._found.pop, origin, None)
 
-    async def _ask_resolver(self, origin: Origin) -> Sequence[Any]:
-        return await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-
     async def _through(self, proxy: Proxy, origin: Origin) -> Connection:
         try:
             connection = await self._connect(proxy.origin)
@@ -97,6 +99,10 @@ class Dialer:
         assert transport is not None
         secured.connection_made(transport)
         return secured
+
+
+async def _ask_resolver(origin: Origin) -> Sequence[Any]:
+    return await asyncio.get_running_loop().getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
 
 
 async def _open_tunnel(connection: Connection, origin: Origin, authorization: bytes) -> None:

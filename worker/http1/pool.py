@@ -8,6 +8,7 @@ from worker.http1.connection import Connection
 from worker.http1.dial import Dialer, Origin
 
 _KEPT_S: Final = 30.0
+"""Less than upstreams keep theirs."""
 
 
 class Pool:
@@ -15,8 +16,9 @@ class Pool:
     what a burst has left over is closed.
     """
 
-    def __init__(self, dialer: Dialer) -> None:
+    def __init__(self, dialer: Dialer, kept_s: float = _KEPT_S) -> None:
         self._dialer = dialer
+        self._kept_s = kept_s
         self._idle: dict[Origin, deque[Connection]] = {}
         self._sweep_due = False
 
@@ -40,12 +42,12 @@ class Pool:
         self._idle.setdefault(origin, deque()).append(connection)
         if not self._sweep_due:
             self._sweep_due = True
-            loop.call_later(_KEPT_S, self._sweep)
+            loop.call_later(self._kept_s, self._sweep)
 
     def _sweep(self) -> None:
         """Closes what nobody has used for so long, before the upstream does it while we send."""
         loop = asyncio.get_running_loop()
-        horizon = loop.time() - _KEPT_S
+        horizon = loop.time() - self._kept_s
         for origin, kept in list(self._idle.items()):
             while kept and kept[0].idle_since <= horizon:
                 kept.popleft().abort()
@@ -54,7 +56,7 @@ class Pool:
         self._sweep_due = bool(self._idle)
         if self._idle:
             oldest = min(kept[0].idle_since for kept in self._idle.values())
-            loop.call_at(oldest + _KEPT_S, self._sweep)
+            loop.call_at(oldest + self._kept_s, self._sweep)
 
     def close(self) -> None:
         for kept in self._idle.values():

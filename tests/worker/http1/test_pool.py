@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 
 from tests.outbound import tcp_server
 from worker.faults import Fault, UpstreamError
-from worker.http1 import pool as pool_module
-from worker.http1.dial import Origin
+from worker.http1.dial import Dialer, Origin
+from worker.http1.pool import Pool
 from worker.providers.contract import UpstreamRequest
 from worker.upstream import Upstream
 
+TLS = ssl.create_default_context()
+DIALER = Dialer(TLS)
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
@@ -74,13 +77,15 @@ async def test_an_upstream_that_has_closed_an_idle_connection_is_asked_on_anothe
     assert len(site.heads) == 2
 
 
-async def test_what_nobody_uses_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "_KEPT_S", 0.01)
-    async with open_site() as (site, upstream):
-        await ask(site, upstream)
+async def test_what_nobody_uses_is_closed() -> None:
+    async with open_site() as (site, _):
+        pool, origin = Pool(DIALER, kept_s=0.01), Origin("http", "127.0.0.1", site.port)
+        connection = await pool.take(origin, 5)
+        await connection.exchange(b"GET / HTTP/1.1\r\n\r\n")
+        await connection.pump(lambda _: True)
+        pool.give_back(origin, connection)
         async with asyncio.timeout(5):
             await site.ended.wait()
-        (pool,) = [pool for _, pool in upstream._pools.values()]
         assert pool._idle == {}
 
 
@@ -102,40 +107,40 @@ async def test_an_address_that_is_none_is_told(url: str) -> None:
     assert not caught.value.sent
 
 
-async def test_a_name_is_looked_up_once_for_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+class Resolver:
+    """Knows one address, or none."""
 
-    async def look_up(*args: Any) -> list[Any]:
-        asked.append(args)
+    def __init__(self, port: int | None) -> None:
+        self.asked = 0
+        self._port = port
+
+    async def look_up(self, _: Origin) -> list[Any]:
+        self.asked += 1
         await asyncio.sleep(0)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", site.port))]
+        if self._port is None:
+            raise socket.gaierror("no such name")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", self._port))]
 
-    async with open_site() as (site, upstream):
-        dialer, pool = upstream._pool(None)
-        monkeypatch.setattr(dialer, "_ask_resolver", look_up)
-        origin = Origin("http", "many.test", site.port)
-        opened = await asyncio.gather(*(pool.take(origin, 5) for _ in range(20)))
+
+async def test_a_name_is_looked_up_once_for_a_burst() -> None:
+    async with open_site() as (site, _):
+        resolver = Resolver(site.port)
+        pool = Pool(Dialer(TLS, look_up=resolver.look_up))
+        opened = await asyncio.gather(*(pool.take(Origin("http", "many.test", 80), 5) for _ in range(20)))
         for connection in opened:
             connection.abort()
-    assert len(asked) == 1
+    assert resolver.asked == 1
 
 
-async def test_a_name_that_is_not_found_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_name_that_is_not_found_is_looked_up_again() -> None:
     """A resolver that was down for a moment is no reason to fail for ten seconds."""
-    upstream = Upstream()
-    dialer, pool = upstream._pool(None)
-    asked: list[Any] = []
-
-    async def fail(*args: Any) -> list[Any]:
-        asked.append(args)
-        raise socket.gaierror("no such name")
-
-    monkeypatch.setattr(dialer, "_ask_resolver", fail)
+    resolver = Resolver(None)
+    pool = Pool(Dialer(TLS, look_up=resolver.look_up))
     for _ in range(2):
         with pytest.raises(UpstreamError, match="cannot be reached"):
             await pool.take(Origin("http", "none.test", 80), 5)
         await asyncio.sleep(0.01)
-    assert len(asked) == 2
+    assert resolver.asked == 2
 
 
 async def test_an_upstream_that_does_not_finish_the_handshake_was_not_asked() -> None:
