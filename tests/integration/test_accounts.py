@@ -190,6 +190,7 @@ async def test_ten_times_the_limit_is_served_in_the_order_of_arrival(gateway: Ga
     asking = []
     for i in range(11):
         asking.append(asyncio.create_task(gateway.ask("place", text=f"{i}")))
+        await gateway.runs("place", 1)  # the first, for whom nobody waits
         await gateway.waits("place", i)
     gate.set()
     assert {answer.status_code for answer in await asyncio.gather(*asking)} == {200}
