@@ -160,7 +160,7 @@ class Relay:
         self.counts["frames"] += 1
         if verdict is Verdict.TAKEN or verdict is Verdict.BEHIND:
             pending.heard_at = pending.served_at = self._loop.time()
-            if inbox.shown and pending.envelope is not None:
+            if inbox.shown:
                 pending.envelope = None
         if verdict is not Verdict.TAKEN:
             self._act(verdict, pending, sender, epoch, attempt)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.counting import USAGE, Counting, Gateway
+from tests.integration.counting import USAGE, Gateway, open_gateway
+from tests.integration.pools import entry
 from tests.servers import RedisServer
-from tests.system import System
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -20,26 +20,19 @@ CALLERS = 100
 WINDOW_S = 60
 
 
+def configuration(port: int) -> dict[str, Any]:
+    return {
+        "providers": [
+            entry("requests", port, {"limits": {"rpm": RPM}}),
+            entry("tokens", port, {"limits": {"tpm": TPM}}),
+        ]
+    }
+
+
 @pytest.fixture
 async def gateway(tmp_path: Path, redis_server: RedisServer) -> AsyncIterator[Gateway]:
-    upstream = Counting()
-    await upstream.start()
-
-    def provider(name: str, limits: dict[str, int]) -> dict[str, Any]:
-        account = {"name": "a", "api_key": f"{name}-a", "limits": limits}
-        url = f"http://127.0.0.1:{upstream.port}/v1"
-        return {"name": name, "type": "openai-compatible", "base_url": url, "models": [name], "credentials": [account]}
-
-    config = {"providers": [provider("requests", {"rpm": RPM}), provider("tokens", {"tpm": TPM})]}
-    system = System(tmp_path, config, redis_server)
-    try:
-        await asyncio.to_thread(system.start, workers=8)
-        gateway = Gateway(system, upstream)
+    async with open_gateway(tmp_path, redis_server, configuration, workers=8) as gateway:
         yield gateway
-        await gateway.close()
-    finally:
-        await asyncio.to_thread(system.close)
-        await upstream.close()
 
 
 async def test_eight_workers_together_use_a_limit_and_never_more(gateway: Gateway) -> None:

@@ -3,15 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as redis_client
 
-from tests.integration.counting import Counting, Gateway
+from tests.integration.counting import Gateway, open_gateway
+from tests.integration.pools import entry
 from tests.servers import RedisServer
-from tests.system import System
 
 RPM = 600
 BURST = RPM * 4 // 100
@@ -51,30 +52,20 @@ class Scene:
 
 
 def configuration(port: int) -> dict[str, Any]:
-    def provider(name: str, limits: dict[str, int]) -> dict[str, Any]:
-        account = {"name": "a", "api_key": f"{name}-a", "limits": limits}
-        url = f"http://127.0.0.1:{port}/v1"
-        return {"name": name, "type": "openai-compatible", "base_url": url, "models": [name], "credentials": [account]}
-
-    return {"providers": [provider("rate", {"rpm": RPM}), provider("places", {"concurrency": PLACES})]}
+    return {
+        "providers": [
+            entry("rate", port, {"limits": {"rpm": RPM}}),
+            entry("places", port, {"limits": {"concurrency": PLACES}}),
+        ]
+    }
 
 
 @pytest.fixture(params=[False, True], ids=["memory", "append-only"])
 async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
-    upstream = Counting()
-    await upstream.start()
     (tmp_path / "redis").mkdir()
-    redis = RedisServer(tmp_path / "redis", append_only=request.param)
-    system = System(tmp_path, configuration(upstream.port), redis)
-    try:
-        await asyncio.to_thread(system.start, workers=2)
-        gateway = Gateway(system, upstream)
-        yield Scene(gateway, redis)
-        await gateway.close()
-    finally:
-        await asyncio.to_thread(system.close)
-        await upstream.close()
-        redis.close()
+    with closing(RedisServer(tmp_path / "redis", append_only=request.param)) as redis:
+        async with open_gateway(tmp_path, redis, configuration, workers=2) as gateway:
+            yield Scene(gateway, redis)
 
 
 Fault = Callable[[Scene], None]

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +12,7 @@ import redis.asyncio
 from aiohttp import web
 
 from shared.names import PREFIX
-from tests.servers import free_port
+from tests.servers import RedisServer, free_port
 from tests.system import CLIENT_KEY, System
 from worker.accounts.names import leases_key
 
@@ -139,6 +141,24 @@ class Gateway:
 
     async def close(self) -> None:
         await self.client.aclose()
+
+
+@asynccontextmanager
+async def open_gateway(
+    folder: Path, redis_server: RedisServer, configure: Callable[[int], dict[str, Any]], *, workers: int = 1
+) -> AsyncIterator[Gateway]:
+    """With an upstream that counts; `configure` makes a configuration from its port."""
+    upstream = Counting()
+    await upstream.start()
+    system = System(folder, configure(upstream.port), redis_server)
+    try:
+        await asyncio.to_thread(system.start, workers=workers)
+        gateway = Gateway(system, upstream)
+        yield gateway
+        await gateway.close()
+    finally:
+        await asyncio.to_thread(system.close)
+        await upstream.close()
 
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:

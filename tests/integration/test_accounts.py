@@ -5,15 +5,15 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.integration.counting import Counting, Gateway
+from tests.integration.counting import Counting, Gateway, open_gateway
 from tests.integration.pools import RPM, RULED_KEY, WIDE, configuration
 from tests.servers import RedisServer
-from tests.system import System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,19 +24,9 @@ def error(status: int, code: str, **headers: str) -> tuple[int, dict[str, Any], 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    upstream = Counting()
-    await upstream.start()
-    redis = RedisServer(tmp_path_factory.mktemp("redis"))
-    system = System(tmp_path_factory.mktemp("accounts"), configuration(upstream.port), redis)
-    try:
-        await asyncio.to_thread(system.start, workers=2)
-        gateway = Gateway(system, upstream)
-        yield gateway
-        await gateway.close()
-    finally:
-        await asyncio.to_thread(system.close)
-        await upstream.close()
-        redis.close()
+    with closing(RedisServer(tmp_path_factory.mktemp("redis"))) as redis:
+        async with open_gateway(tmp_path_factory.mktemp("accounts"), redis, configuration, workers=2) as gateway:
+            yield gateway
 
 
 @pytest.fixture

@@ -1,16 +1,16 @@
 """Tries are bounded in number and in time, over real processes; what bounds them is the route's own."""
 
-import asyncio
 from collections.abc import AsyncIterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.integration.counting import Counting, Gateway
+from tests.integration.counting import Counting, Gateway, open_gateway
 from tests.integration.pools import entry
 from tests.servers import RedisServer
-from tests.system import CLIENT_KEY, System
+from tests.system import CLIENT_KEY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BROKEN: tuple[int, dict[str, Any], dict[str, str]] = (500, {"error": {"message": "no", "code": "broken"}}, {})
@@ -30,19 +30,9 @@ def configuration(port: int) -> dict[str, Any]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    upstream = Counting()
-    await upstream.start()
-    redis = RedisServer(tmp_path_factory.mktemp("redis"))
-    system = System(tmp_path_factory.mktemp("bounds"), configuration(upstream.port), redis)
-    try:
-        await asyncio.to_thread(system.start)
-        gateway = Gateway(system, upstream)
-        yield gateway
-        await gateway.close()
-    finally:
-        await asyncio.to_thread(system.close)
-        await upstream.close()
-        redis.close()
+    with closing(RedisServer(tmp_path_factory.mktemp("redis"))) as redis:
+        async with open_gateway(tmp_path_factory.mktemp("bounds"), redis, configuration) as gateway:
+            yield gateway
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ cost more than all else that is done with it. Source: RFC 9112; the parser is ll
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import cast
 
 import httptools
@@ -17,7 +18,6 @@ Take = Callable[[bytes], bool]
 _MOST_HEAD_BYTES = 64 * 1024
 _MOST_WAITING_BYTES = 64 * 1024
 """More is not read from the network while nobody takes it."""
-_OK = 200
 
 
 class Connection(asyncio.Protocol):
@@ -183,7 +183,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
-        if self.status < _OK:  # 100 or 103: the answer is still to come
+        if self.status < HTTPStatus.OK:  # 100 or 103: the answer is still to come
             return
         self._keeps_alive = self._parser.should_keep_alive()
         framing = {name.lower(): value.lower() for name, value in self.headers}

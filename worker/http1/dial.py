@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import aiohappyeyeballs
@@ -14,7 +15,6 @@ from worker.http1.connection import Connection
 
 _KNOWN_S: Final = 10.0
 _NEXT_ADDRESS_S: Final = 0.25
-_OK: Final = 200
 
 
 class Origin(NamedTuple):
@@ -114,7 +114,7 @@ async def _open_tunnel(connection: Connection, origin: Origin, authorization: by
     except BaseException:
         connection.abort()
         raise
-    if connection.status != _OK:
+    if connection.status != HTTPStatus.OK:
         connection.abort()
         raise proxy_failed()
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import orjson
 
 from worker.faults import Fault, UpstreamError
-from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
+from worker.providers.compatible import CompatibleOptions, CompatibleProvider
 from worker.providers.compatible_history import without_developers
 from worker.providers.compatible_row import Row
 from worker.providers.compatible_stream import ChunkMapper
@@ -113,9 +113,7 @@ class AzureOpenAI(CompatibleProvider):
         return completion
 
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
-        instead = shown(chat, self.rewrite(chat.settings))
-        mapper = ChunkMapper(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
-        return AnnotatedMapper(mapper, keep=_options(chat.settings).annotations == "keep")
+        return AnnotatedMapper(self._chunk_mapper(chat), keep=_options(chat.settings).annotations == "keep")
 
 
 class AnnotatedMapper:

@@ -64,6 +64,7 @@ class CompatibleProvider(Provider):
     """One row. Dialects that are close to OpenAI's subclass it and override what differs."""
 
     options: ClassVar[type[Options]] = CompatibleOptions
+    mapper_type: ClassVar[type[ChunkMapper]] = ChunkMapper
 
     def __init__(self, row: Row) -> None:
         self.row = row
@@ -197,9 +198,12 @@ class CompatibleProvider(Provider):
         return upstream_error(status, headers, body, self._codes)
 
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
-        instead = shown(chat, self.rewrite(chat.settings))
-        mapper = ChunkMapper(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
+        mapper = self._chunk_mapper(chat)
         return mapper if self._knows_functions else mapper_as_asked(chat, mapper)
+
+    def _chunk_mapper(self, chat: ChatCall) -> ChunkMapper:
+        instead = shown(chat, self.rewrite(chat.settings))
+        return self.mapper_type(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
 
     def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
         if self.row.models is not None:

@@ -45,14 +45,11 @@ class Likeness:
         before, after = self._before, self._after
         if not before or not data.startswith(before) or not data.endswith(after):
             return None
-        said = data[len(before) : -len(after)]
-        if not said or b'"' in said or b"\\" in said:
-            return None
         try:
-            text = said.decode()
+            text = data[len(before) : -len(after)].decode()
         except UnicodeDecodeError:
             return None
-        if not text.isprintable():
+        if not text or not _is_plain(text):
             return None
         self._patience = _PATIENCE
         return text

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from worker.faults import Fault
-from worker.providers.compatible import CompatibleProvider, shown
+from worker.providers.compatible import CompatibleProvider
 from worker.providers.compatible_row import Row
 from worker.providers.compatible_stream import ChunkMapper, Classify
 from worker.providers.contract import (
@@ -21,10 +21,8 @@ from worker.providers.contract import (
     CredentialField,
     JsonObject,
     Settings,
-    StreamMapper,
 )
 from worker.providers.fields import bounded, check_search, refusal, told_messages, wishes
-from worker.providers.old_functions import mapper_as_asked
 
 _OWN_FIELDS: Final = frozenset(
     {"enable_thinking", "thinking_budget", "thinking_strategy", "web_search", "penalty_score", "repetition_penalty"}
@@ -82,7 +80,37 @@ _CODES: Final = {
 }
 
 
+class FlaggedMapper(ChunkMapper):
+    """Ends a choice with content_filter at its first content flag, and skips the news of a web search."""
+
+    def __init__(self, chat: ChatCall, classify: Classify, *, model: str | None, completion_id: str | None) -> None:
+        super().__init__(chat, classify, model=model, completion_id=completion_id)
+        self._flagged: set[int] = set()
+
+    def _tidy_choice(self, choice: Any, chunk: JsonObject) -> bool:
+        if not isinstance(choice, dict):
+            return super()._tidy_choice(choice, chunk)
+        delta = choice.get("delta") or {}
+        if "search_status" in {chunk.get("delta_tag"), choice.get("delta_tag"), delta.get("delta_tag")}:
+            choice.clear()
+            return True
+        flag, index = choice.get("flag") or 0, choice.get("index", 0)
+        if index in self._flagged:
+            choice.clear()
+            return True
+        if not flag:
+            return super()._tidy_choice(choice, chunk)
+        self._flagged.add(index)
+        choice["finish_reason"] = "content_filter"
+        if flag in _WITHHELD:
+            choice["delta"] = {**delta, "content": ""}
+        super()._tidy_choice(choice, chunk)
+        return True
+
+
 class Qianfan(CompatibleProvider):
+    mapper_type = FlaggedMapper
+
     def __init__(self) -> None:
         super().__init__(
             Row(
@@ -146,39 +174,6 @@ class Qianfan(CompatibleProvider):
                 if flag in _WITHHELD:
                     choice["message"]["content"] = ""
         return super().tidy_completion(data, chat)
-
-    def stream_mapper(self, chat: ChatCall) -> StreamMapper:
-        instead = shown(chat, self.rewrite(chat.settings))
-        mapper = FlaggedMapper(chat, self.complain, model=instead.model, completion_id=instead.completion_id)
-        return mapper_as_asked(chat, mapper)
-
-
-class FlaggedMapper(ChunkMapper):
-    """Ends a choice with content_filter at its first content flag, and skips the news of a web search."""
-
-    def __init__(self, chat: ChatCall, classify: Classify, *, model: str | None, completion_id: str | None) -> None:
-        super().__init__(chat, classify, model=model, completion_id=completion_id)
-        self._flagged: set[int] = set()
-
-    def _tidy_choice(self, choice: Any, chunk: JsonObject) -> bool:
-        if not isinstance(choice, dict):
-            return super()._tidy_choice(choice, chunk)
-        delta = choice.get("delta") or {}
-        if "search_status" in {chunk.get("delta_tag"), choice.get("delta_tag"), delta.get("delta_tag")}:
-            choice.clear()
-            return True
-        flag, index = choice.get("flag") or 0, choice.get("index", 0)
-        if index in self._flagged:
-            choice.clear()
-            return True
-        if not flag:
-            return super()._tidy_choice(choice, chunk)
-        self._flagged.add(index)
-        choice["finish_reason"] = "content_filter"
-        if flag in _WITHHELD:
-            choice["delta"] = {**delta, "content": ""}
-        super()._tidy_choice(choice, chunk)
-        return True
 
 
 def _set_reasoning(body: JsonObject, effort: str | None) -> None:
