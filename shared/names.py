@@ -22,6 +22,7 @@ nursery   STRING a disposable process has just been asked for
 overlay   HASH   generation and encrypted body of the changes to the configuration that were made over HTTP
 admin     LIST   requests of the administration, until a worker takes them
 wake      LIST   no or one token; BLPOP on it wakes exactly one worker
+woken     STRING one was woken and has not claimed yet; for some milliseconds
 """
 
 PREFIX = "{ps}:"

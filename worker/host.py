@@ -146,12 +146,11 @@ class Host(Worker):
     async def _claim_until_told(self) -> None:
         while not self._told.is_set():
             try:
-                free = self.max_jobs - len(self.jobs)
-                if free > 0 and await self._claim(min(free, _CLAIM_JOBS)):
-                    continue  # there are more
+                if self._free > 0 and await self._claim(min(self._free, _CLAIM_JOBS)) and self._source != "queue":
+                    continue  # what the queue has left woke a worker, perhaps another one
                 if self._source != "queue" and not self.jobs:
                     return
-                await self._waker.wait(for_token=free > 0 and self._source == "queue")
+                await self._waker.wait(for_token=self._free > 0 and self._source == "queue")
             except BusDown:  # lost, or it does not read what we send
                 await asyncio.sleep(_BREATH_S)
                 await self._unless_told(self._bus.up)
@@ -159,15 +158,19 @@ class Host(Worker):
                 _log.error("claim refused", reason=str(error))
                 await asyncio.sleep(0.5)
 
-    async def _claim(self, most: int) -> bool:
-        """Whether it got jobs, and some are left."""
+    @property
+    def _free(self) -> int:
+        return self.max_jobs - len(self.jobs)
+
+    async def _claim(self, most: int) -> int:
+        """How many jobs are left."""
         args: list[Argument] = [self.worker, LEASE_MS, most, _CLAIM_BYTES, self._source]
         async with self.lease.steady:
             left, *claimed = await self._bus.run(scripts.CLAIM, args=args)
             for i in range(0, len(claimed), 5):
                 rid, payload, attempt, score, note = claimed[i : i + 5]
                 self._begin(rid.decode(), payload, attempt, score.decode(), note.decode())
-            return bool(claimed and left)
+        return int(left)
 
     def _begin(self, rid: str, payload: bytes, attempt: int, score: str, note: str) -> None:
         epoch = int(payload[: payload.index(b":")])

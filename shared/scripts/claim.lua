@@ -6,14 +6,15 @@ local worker, room, most_bytes = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4])
 local source = ({ queue = QUEUE, suspects = SUSPECTS, solo = SOLO })[ARGV[5]]
 call('ZADD', WORKERS, now + ARGV[2], worker)
 if source == QUEUE then
+  call('DEL', WOKEN)
   for _, rid in ipairs(call('ZRANGEBYSCORE', DUE, '-inf', now, 'LIMIT', 0, 200)) do
     call('ZREM', DUE, rid)
     requeue(rid, call('HGET', SCORES, rid) or now)
     call('HDEL', SCORES, rid)
   end
 end
--- A burst is shared: the first to wake leaves the others their part.
-room = math.min(room, math.max(1, math.ceil(call('ZCARD', source) / call('ZCARD', WORKERS))))
+-- A burst is shared: the first to wake leaves the others their part. A few jobs are not worth waking another for.
+room = math.min(room, math.max(8, math.ceil(call('ZCARD', source) / call('ZCARD', WORKERS))))
 local out, bytes, heard = { 0 }, 0, {}
 local ids = call('ZRANGE', source, 0, room - 1, 'WITHSCORES')
 for i = 1, #ids, 2 do

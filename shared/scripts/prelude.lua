@@ -3,7 +3,7 @@ local QUEUE, DUE, SCORES, SUSPECTS, SOLO = '{ps}:queue', '{ps}:due', '{ps}:score
 local NOTES = '{ps}:notes'
 local JOBS, BYTES, TRIES, DEATHS, OWNER = '{ps}:jobs', '{ps}:bytes', '{ps}:tries', '{ps}:deaths', '{ps}:owner'
 local WORKERS, FRONTS, DOUBTS, REAPED = '{ps}:workers', '{ps}:fronts', '{ps}:doubts', '{ps}:reaped'
-local WAKE, NURSERY = '{ps}:wake', '{ps}:nursery'
+local WAKE, WOKEN, WOKEN_MS, NURSERY = '{ps}:wake', '{ps}:woken', 10, '{ps}:nursery'
 local RESP, CTL, INF = '{ps}:resp:', '{ps}:ctl:', '{ps}:inf:'
 local call = redis.call
 local clock = call('TIME')
@@ -13,8 +13,11 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- none the rest passes, on 6.2 and on 7. Finishing and claiming must work then: they free memory.
 local function pass_memory_limit() call('DEL', '{ps}:none') end
 
+-- Workers are woken one after another: what comes before the last one woken claims is for it. Jobs then come in batches
+-- to a few workers, not singly to each of many, which would spend all its system calls on each. WOKEN_MS bound the wait
+-- for one that is slow to claim.
 local function wake()
-  if call('LLEN', WAKE) == 0 then call('LPUSH', WAKE, '1') end
+  if call('LLEN', WAKE) == 0 and call('SET', WOKEN, '1', 'NX', 'PX', WOKEN_MS) then call('LPUSH', WAKE, '1') end
 end
 
 local function forget_payload(rid)

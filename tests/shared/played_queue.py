@@ -92,7 +92,7 @@ class Queue:
 
     def leftovers(self) -> set[str]:
         """Keys that tell of a job."""
-        general = {"workers", "fronts", "reaped", "wake", "doubts", "nursery", "bytes"}
+        general = {"workers", "fronts", "reaped", "wake", "woken", "doubts", "nursery", "bytes"}
         return {key.decode() for key in self.client.keys(PREFIX + "*")} - {PREFIX + name for name in general}
 
     def forget_claim(self, worker: str, rid: str) -> None:

@@ -8,6 +8,7 @@ import redis
 from shared import scripts
 from shared.frames import Kind
 from shared.names import PREFIX
+from tests.servers import wait_until
 from tests.shared.played_queue import LEASE_MS, PLENTY, Queue
 
 
@@ -35,6 +36,21 @@ class TestEnqueue:
             queue.enqueue(f"f.{number}")
         assert queue.client.llen(PREFIX + "wake") == 1
 
+    def test_no_other_worker_is_woken_before_the_last_one_claims(self, queue: Queue) -> None:
+        queue.client.set(PREFIX + "woken", "1")
+        queue.enqueue("f.1")
+        assert queue.client.llen(PREFIX + "wake") == 0
+        queue.claim()
+        queue.enqueue("f.2")
+        assert queue.client.llen(PREFIX + "wake") == 1
+
+    def test_one_that_was_woken_and_does_not_claim_is_not_waited_for(self, queue: Queue) -> None:
+        queue.enqueue("f.1")
+        queue.client.lpop(PREFIX + "wake")
+        wait_until("forgotten", lambda: not queue.client.exists(PREFIX + "woken"))
+        queue.enqueue("f.2")
+        assert queue.client.llen(PREFIX + "wake") == 1
+
 
 class TestClaim:
     def test_oldest_first_and_the_rest_wakes_another(self, queue: Queue) -> None:
@@ -53,9 +69,15 @@ class TestClaim:
 
     def test_workers_share_what_waits(self, queue: Queue) -> None:
         queue.claim("w2")
-        for number in range(10):
+        for number in range(20):
             queue.enqueue(f"f.{number}")
-        assert len(queue.claim("w1")) == 5
+        assert len(queue.claim("w1")) == 10
+
+    def test_a_few_are_not_shared(self, queue: Queue) -> None:
+        queue.claim("w2")
+        for number in range(8):
+            queue.enqueue(f"f.{number}")
+        assert len(queue.claim("w1")) == 8
 
     def test_attempts_grow_from_run_to_run(self, queue: Queue) -> None:
         queue.enqueue("f.1")
