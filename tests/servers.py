@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -39,8 +39,8 @@ def redis_binaries() -> list[str]:
     return [binary for binary in found if binary]
 
 
-def wait_until(what: str, ready: "Ready", process: "Process | None" = None, timeout_s: float = 60) -> None:
-    """Polls, for a process that starts has no other way to tell. Raises AssertionError with its log.
+def wait_until(what: str, ready: Callable[[], bool], process: "Process | None" = None, timeout_s: float = 60) -> None:
+    """Polls `ready`, for a process that starts has no other way to tell. Raises AssertionError with its log.
 
     The limit is for what hangs: a start is a second of work, which takes twenty where many others want the processor.
     """
@@ -53,14 +53,7 @@ def wait_until(what: str, ready: "Ready", process: "Process | None" = None, time
         time.sleep(0.02)
 
 
-class Ready:
-    """A readiness probe: called until it returns true."""
-
-    def __call__(self) -> bool:
-        raise NotImplementedError
-
-
-class AnswersPing(Ready):
+class AnswersPing:
     def __init__(self, port: int) -> None:
         self.port = port
 
@@ -72,7 +65,7 @@ class AnswersPing(Ready):
         return False
 
 
-class AnswersOk(Ready):
+class AnswersOk:
     def __init__(self, url: str) -> None:
         self.url = url
 
@@ -82,7 +75,7 @@ class AnswersOk(Ready):
         return False
 
 
-class Logged(Ready):
+class Logged:
     def __init__(self, process: "Process", text: str) -> None:
         self.process, self.text = process, text
 

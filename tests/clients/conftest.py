@@ -14,7 +14,7 @@ import openai
 import pytest
 
 from tests.clients.dialects import MODELS
-from tests.servers import ROOT, Logged, Process, Ready, RedisServer, free_port, wait_until
+from tests.servers import ROOT, Logged, Process, RedisServer, free_port, wait_until
 from tests.system import CLIENT_KEY, ECHO, System
 
 HERE = Path(__file__).parent
@@ -54,7 +54,7 @@ class Gateway:
         self._clients.close()
 
 
-class HungUp(Ready):
+class HungUp:
     def __init__(self, gateway: Gateway, nonce: str) -> None:
         self.gateway, self.nonce = gateway, nonce
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.gateway import Gateway
-from tests.servers import ROOT, Ready, wait_until
+from tests.servers import ROOT, wait_until
 from tests.system import CLIENT_KEY
 
 pytestmark = pytest.mark.needs("nginx")
@@ -19,7 +19,7 @@ _HEADERS = {"Authorization": f"Bearer {CLIENT_KEY}"}
 _ENDLESS = "num-n1000000-g1000"  # a million seconds: whoever waits for its end waits for ever
 
 
-class _HungUp(Ready):
+class _HungUp:
     def __init__(self, gateway: Gateway, nonce: str) -> None:
         self._gateway, self._nonce = gateway, nonce
 
@@ -61,7 +61,7 @@ async def test_a_front_that_is_just_back_is_asked_when_there_is_no_other(gateway
             assert statuses == [200] * 4
 
 
-class _Counted(Ready):
+class _Counted:
     """Log lines are written after the answer."""
 
     def __init__(self, read: Callable[[], str], text: str, count: int = 1) -> None:

@@ -23,7 +23,7 @@ from shared.names import CATALOGUE
 from tests.chaos.client import request_bytes
 from tests.chaos.conftest import numbering, start_upstream
 from tests.deploy.started import Up, penstock
-from tests.servers import AnswersOk, Ready, embedded_redis, free_port, wait_until
+from tests.servers import AnswersOk, embedded_redis, free_port, wait_until
 from tests.system import CLIENT_KEY
 
 
@@ -89,7 +89,7 @@ def test_who_comes_while_it_drains_is_refused(tmp_path: Path) -> None:
         upstream.close()
 
 
-class Refuses(Ready):
+class Refuses:
     def __init__(self, port: int) -> None:
         self.port = port
 
@@ -137,7 +137,7 @@ def test_the_redis_of_the_wheel_serves_where_the_machine_has_none(tmp_path: Path
     assert binaries == [embedded_redis()]
 
 
-class _Replaced(Ready):
+class _Replaced:
     def __init__(self, up: Up, module: str, gone: psutil.Process) -> None:
         self._up, self._module, self._gone = up, module, gone
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 import redis
 
 from tests.integration.counting import Counting, Gateway
-from tests.servers import Ready, RedisServer, wait_until
+from tests.servers import RedisServer, wait_until
 from tests.system import CLIENT_KEY, System
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -48,7 +48,7 @@ def configuration(own: int, paid: int) -> dict[str, Any]:
     return {"providers": providers, "models": models, "passthrough": {"provider": "own"}, "routing": routing}
 
 
-class Queued(Ready):
+class Queued:
     """A job waits in Redis."""
 
     def __init__(self, server: RedisServer) -> None:

@@ -12,7 +12,7 @@ import openai
 import pytest
 import yaml
 
-from tests.servers import AnswersOk, Process, Ready, RedisServer, free_port, wait_until
+from tests.servers import AnswersOk, Process, RedisServer, free_port, wait_until
 from tests.system import System
 from tests.worker.config.predecessors import MASTER, converted, text_of
 
@@ -76,7 +76,7 @@ def client() -> Iterator[Connect]:
         )
 
 
-class Listed(Ready):
+class Listed:
     """Discovery has found `wanted`."""
 
     def __init__(self, caller: openai.OpenAI, wanted: str) -> None:

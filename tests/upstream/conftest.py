@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from tests.providers.cases import STREAMS, Case, cases, settings
-from tests.servers import ROOT, Logged, Process, Ready, RedisServer, free_port, wait_until
+from tests.servers import ROOT, Logged, Process, RedisServer, free_port, wait_until
 from tests.system import CLIENT_KEY, System
 from tests.upstream.script import events
 from worker.providers.contract import LocalProvider, Status
@@ -156,7 +156,7 @@ class Stage:
         httpx2.delete(f"{self.upstream}/asked")
 
 
-class Ended(Ready):
+class Ended:
     """The upstream saw every call of a case end in this way."""
 
     def __init__(self, stage: Stage, scene: Scene, outcome: str) -> None:

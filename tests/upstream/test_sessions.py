@@ -8,12 +8,12 @@ import openai
 import pytest
 
 from shared.bus import Bus
-from tests.servers import Ready, wait_until
+from tests.servers import wait_until
 from tests.upstream.conftest import ACCOUNTS, CHALLENGED, HELD, REFUSED, SCENES, Scene, Stage, removes, request_of
 from worker.accounts.states import State, view_accounts
 
 
-class Removed(Ready):
+class Removed:
     """The last thing that a case's upstream was asked is to remove what it was asked in."""
 
     def __init__(self, stage: Stage, scene: Scene) -> None:

@@ -6,7 +6,7 @@ import openai
 import pytest
 import redis
 
-from tests.servers import Ready, wait_until
+from tests.servers import wait_until
 from tests.upstream.conftest import WAITS, Scene, Stage, request_of
 from worker.accounts.names import account_key
 from worker.accounts.states import State
@@ -14,7 +14,7 @@ from worker.accounts.states import State
 STATES = {"rate_limited": State.COOLING, "overloaded": State.COOLING, "quota_exhausted": State.EXHAUSTED}
 
 
-class Rests(Ready):
+class Rests:
     """The scene's account does; `found` is in what state, and for how many ms since it does."""
 
     def __init__(self, stage: Stage, scene: Scene) -> None:
