@@ -13,6 +13,7 @@ from shared.errors import GatewayError, InvalidRequest
 WRITE: Final = "penstock.write"
 """An ASGI extension, this server's own: `{"write": function}`, see Protocol._write."""
 _LINGER_S: Final = 1.0
+_MOST_AHEAD: Final = 8
 _FRAMING: Final = {b"content-length", b"transfer-encoding"}
 
 
@@ -28,6 +29,7 @@ class Protocol(HttpToolsProtocol):
     _shared = False  # what was read last is of an earlier request as well
     _refused = False
     _told = False  # the parser reads a head that we wrote
+    _answered: Any = None  # the request whose answer is under way or was last; `cycle` is the one that was read last
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -99,12 +101,18 @@ class Protocol(HttpToolsProtocol):
             self._end_head()
             self.scope["extensions"] = {WRITE: {"write": self._write}}
             super().on_headers_complete()
+            if 0 < len(self.pipeline) < _MOST_AHEAD:
+                self.flow.resume_reading()  # where nothing is read, nobody sees the client leave
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _write(self, body: bytes) -> bool:
         """A part of a body in chunks that has begun, sent at once. False, and nothing is done, where `send` would wait:
         ASGI's own `send` is a coroutine, and a task that is woken for each chunk costs more than sending it.
         """
-        cycle: Any = self.cycle
+        cycle = self._answered
         if not cycle.chunked_encoding or cycle.response_complete or cycle.disconnected or self.flow.write_paused:
             return False
         self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
@@ -113,6 +121,7 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_head()
         self._end_stall()
+        self._end_answer()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -167,7 +176,7 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, error: GatewayError) -> None:
         self._refused = True
         self._end_head()
-        if self._end_cycle():
+        if self._end_answer():
             self.transport.close()  # a second answer in the midst of the first would be taken for a part of it
             return
         body = orjson.dumps(error.body())
@@ -177,9 +186,9 @@ class Protocol(HttpToolsProtocol):
         self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.close)
 
-    def _end_cycle(self) -> bool:
+    def _end_answer(self) -> bool:
         """Tells the application that its client has left. True if an answer had begun."""
-        cycle: Any = self.cycle
+        cycle = self._answered
         if cycle is None or cycle.response_complete:
             return False
         cycle.disconnected = True

@@ -122,7 +122,8 @@ async def test_an_offer_to_upgrade_is_declined_and_the_body_kept(offer: bytes, b
     assert b"POST bye" in answer
 
 
-async def test_rubbish_during_an_answer_is_never_answered_into_it() -> None:
+@pytest.mark.parametrize("ahead", [b"", HEAD + b"Content-Length: 0\r\n\r\n"], ids=["alone", "behind-another"])
+async def test_rubbish_during_an_answer_is_never_answered_into_it(ahead: bytes) -> None:
     begun = asyncio.Event()
 
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,7 +137,7 @@ async def test_rubbish_during_an_answer_is_never_answered_into_it() -> None:
     async with asyncio.timeout(10), connect(stream) as (reader, writer):
         writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
         await begun.wait()
-        writer.write(b"rubbish\r\n\r\n")
+        writer.write(ahead + b"rubbish\r\n\r\n")
         answer = await reader.read()
     assert answer.endswith(b"5\r\nfirst\r\n")
     assert b"400" not in answer
@@ -272,3 +273,45 @@ async def test_a_request_behind_another_changes_nothing_for_it() -> None:
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         answers = begun + await reader.read()
     assert answers.count(b"1\r\n1\r\n1\r\n2\r\n1\r\n3\r\n0\r\n\r\n") == 2
+
+
+async def test_a_client_that_asks_ahead_is_seen_to_leave() -> None:
+    """Its second request waits for the first answer, which would else run on for nobody."""
+    begun, left = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"1", "more_body": True})
+        begun.set()
+        message: Message = await receive()
+        assert message["type"] == "http.disconnect", scope
+        left.set()
+
+    async with asyncio.timeout(10), connect(app) as (_, writer):
+        writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
+        await begun.wait()
+        writer.write(HEAD + b"Content-Length: 2\r\n\r\nhi")
+        await writer.drain()
+        writer.close()
+        await left.wait()
+
+
+async def test_what_is_read_ahead_is_bounded() -> None:
+    """A client that asks and asks without an end fills the kernel's buffers, not ours."""
+    made: list[Protocol] = []
+
+    class Watched(Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's type
+            made.append(self)
+            super().connection_made(transport)
+
+    request = HEAD + b"Content-Length: 0\r\nX-Long: %b\r\n\r\n" % (b"x" * 50_000)
+    async with asyncio.timeout(20), connect(Pouring(), Watched) as (reader, writer):
+        writer.write(request)
+        assert await reader.readline(), "the first answer has begun, and never ends"
+        writer.write(100 * request)
+        while not made[0].flow.read_paused:  # noqa: ASYNC110  it has no way to tell
+            await asyncio.sleep(0.01)
+        assert len(made[0].pipeline) < 20
+        writer.transport.abort()
