@@ -111,7 +111,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = (error.strerror or str(error)).partition(" (")[0]  # Python appends the address, which the sentence has
         raise CannotStart(
             f"cannot listen on {host}:{port}: {reason}. Choose another with --port (or --host, or server.port in "
             "penstock.yaml)."

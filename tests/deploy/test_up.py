@@ -213,8 +213,7 @@ def test_a_taken_port_is_an_error_that_names_the_option(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         tried = penstock("up", "--port", str(port), folder=tmp_path)
     assert tried.returncode == 2
-    assert f"127.0.0.1:{port}" in tried.stderr
-    assert "--port" in tried.stderr
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use. Choose another with --port" in tried.stderr
 
 
 def test_host_and_port_come_from_the_file(tmp_path: Path) -> None:
