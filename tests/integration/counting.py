@@ -21,13 +21,16 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 
 class Counting:
     """An OpenAI-shaped upstream in the test's own loop. `plan` maps a bearer key, or a model, to what it answers,
-    `pause_s` to how long it takes, and `gates` to what it waits for.
+    `pause_s` to how long it takes, and `gates` to what it waits for. It gives each key a cookie, as a site would.
     """
 
     def __init__(self) -> None:
         self.port = free_port()
         self.seen: list[tuple[str, dict[str, Any]]] = []
         self.times: list[float] = []
+        self.cookies: list[str] = []
+        self.carried: dict[int, set[str]] = {}
+        """The keys that came over a connection, by its port."""
         self.plan: dict[str, list[tuple[int, dict[str, Any], dict[str, str]]]] = {}
         self.pause_s: dict[str, float] = {}
         self.gates: dict[str, asyncio.Event] = {}
@@ -51,6 +54,9 @@ class Counting:
         body = await request.json()
         self.seen.append((key, body))
         self.times.append(time.monotonic())
+        self.cookies += request.headers.getall("cookie", [])
+        assert request.transport is not None
+        self.carried.setdefault(request.transport.get_extra_info("peername")[1], set()).add(key)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
@@ -69,11 +75,13 @@ class Counting:
         message = {"role": "assistant", "content": f"{key} {body['messages'][-1]['content']}"}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         whole = {"id": "c", "object": "chat.completion", "created": 1, "model": body["model"], "choices": [choice]}
-        return web.json_response(whole | {"usage": USAGE})
+        return web.json_response(whole | {"usage": USAGE}, headers={"set-cookie": f"session={key}; Path=/"})
 
     def forget(self) -> None:
         self.seen.clear()
         self.times.clear()
+        self.cookies.clear()
+        self.carried.clear()
         self.plan.clear()
         self.pause_s.clear()
         self.gates.clear()

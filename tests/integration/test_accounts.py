@@ -43,6 +43,15 @@ async def test_two_workers_together_interleave_two_to_one(gateway: Gateway, upst
     assert all(Counter(keys[i : i + 3]) == {"turns-a": 2, "turns-b": 1} for i in range(10))
 
 
+async def test_accounts_share_connections_but_no_cookies(gateway: Gateway, upstream: Counting) -> None:
+    """Each gets its own answer over a connection that had the other's before, and nobody gets the cookies back."""
+    for number in range(12):
+        answer = await gateway.ask("turns", str(number))
+        assert answer.json()["choices"][0]["message"]["content"] == f"{upstream.keys()[-1]} {number}"
+    assert {"turns-a", "turns-b"} in upstream.carried.values()
+    assert upstream.cookies == []
+
+
 async def test_the_target_with_the_fewest_running_for_its_weight_is_next(gateway: Gateway, upstream: Counting) -> None:
     """Of equals the one used longest ago, whichever worker runs them; when y's have ended, the next is y's."""
     gates = [upstream.gates.setdefault(f"idle-{name}-a", asyncio.Event()) for name in "xy"]
