@@ -13,6 +13,7 @@ from worker.accounts.leases import Accounts, Lease
 from worker.accounts.states import consequence
 from worker.answer import Sink, UpstreamAnswer
 from worker.completion import complete
+from worker.deadline import TOTAL
 from worker.faults import Fault, UpstreamError
 from worker.metrics import WorkerMetrics
 from worker.routing.route import Destination
@@ -44,7 +45,7 @@ class Attempt:
         self._request_id = request_id
         self._accounts = accounts
         self._metrics = metrics
-        self._read_out = False
+        self._answered = self._read_out = False  # its first content has come; all has
         self._began = time.perf_counter()
 
     async def first(self) -> bytes | None:
@@ -58,6 +59,7 @@ class Attempt:
         except BaseException as error:
             await self.end(error)
             raise
+        self._answered = True
         self._metrics.first_content(provider, time.perf_counter() - self._began)
         if self.lease is not None:
             self._accounts.recover(self.lease)
@@ -105,13 +107,15 @@ class Attempt:
         if self.lease is None:
             return
         headers = self.answer.response_headers
+        only_long = self._answered and error.code == TOTAL  # a long answer says nothing ill of the account
         wait_s = error.retry_after_s if error.retry_after_s is not None else read_retry_after(headers, time.time())
         self._accounts.settle(
             self.lease,
             tokens=None if error.sent else 0,
             fault=error.fault,
-            consequence=None if self.is_renewable(error) else consequence(error.fault, wait_s),
+            consequence=None if only_long or self.is_renewable(error) else consequence(error.fault, wait_s),
             lesson=learn(headers, time.time()),
+            well=only_long,
         )
 
     def _named_log(self) -> Any:

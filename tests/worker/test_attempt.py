@@ -16,6 +16,8 @@ from worker.answer import UpstreamAnswer
 from worker.attempt import Attempt
 from worker.config.provider import CredentialConfig, Limits, ProviderConfig
 from worker.config.route import Strategy
+from worker.deadline import BETWEEN_CHUNKS, TOTAL
+from worker.faults import Fault, UpstreamError
 from worker.metrics import WorkerMetrics
 from worker.routing.route import Destination
 
@@ -56,9 +58,9 @@ class Scene:
     async def lease(self, tokens: int) -> Lease | Delay:
         return await self.accounts.lease(Ask((Candidate("p"),), tokens))
 
-    async def begin(self) -> Attempt:
+    async def begin(self, tokens: int = RESERVED) -> Attempt:
         """One that has brought its first content."""
-        lease = await self.lease(RESERVED)
+        lease = await self.lease(tokens)
         assert isinstance(lease, Lease)
         metrics = WorkerMetrics(CollectorRegistry())
         attempt = Attempt(1, "r", Destination(PROVIDER, "m"), lease, self.answer, self.accounts, metrics)
@@ -108,3 +110,16 @@ async def test_a_cancellation_neither_hurries_the_close_nor_leaves_out_the_settl
         await ending
     await attempt.end()
     await scene.require_settled()
+
+
+@pytest.mark.parametrize(("limit", "why_not"), [(BETWEEN_CHUNKS, "cooling"), (TOTAL, None)])
+async def test_an_answer_that_is_only_too_long_counts_against_no_account(
+    scene: Scene, limit: str, why_not: str | None
+) -> None:
+    """Where its upstream falls silent the third in a row makes the account rest."""
+    scene.answer.may_close.set()
+    for _ in range(3):
+        attempt = await scene.begin(tokens=1)
+        await attempt.end(UpstreamError(Fault.TIMED_OUT, "too late", code=limit))
+    found = await scene.lease(1)
+    assert (found.why if isinstance(found, Delay) else None) == why_not
