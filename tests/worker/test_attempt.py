@@ -112,7 +112,7 @@ async def test_a_cancellation_neither_hurries_the_close_nor_leaves_out_the_settl
     await scene.require_settled()
 
 
-@pytest.mark.parametrize(("limit", "why_not"), [(BETWEEN_CHUNKS, "cooling"), (TOTAL, None)])
+@pytest.mark.parametrize(("limit", "why_not"), [(BETWEEN_CHUNKS, "timed_out"), (TOTAL, None)])
 async def test_an_answer_that_is_only_too_long_counts_against_no_account(
     scene: Scene, limit: str, why_not: str | None
 ) -> None:

@@ -40,8 +40,8 @@ class Consequence:
 
 _BREAKER = Consequence(State.COOLING, 5, borne=2)
 """One slow or failed answer says little of an account, so only the third in a row, on whichever workers, makes it rest.
-A time limit (connect, first token, between chunks) counts as any other failure of the upstream; that of the whole answer
-too where nothing of it had come. The wait in the queue ends before there is an account, so it counts against none.
+A time limit (connect, first token, between chunks) counts as any other failure of the upstream; that of the whole
+answer too where nothing of it had come. The wait in the queue ends before there is an account, so it counts for none.
 """
 _CONSEQUENCES = {
     Fault.RATE_LIMITED: Consequence(State.COOLING, 1, probe=False),
