@@ -1,14 +1,17 @@
 """Our requests to Azure beside those of the official client."""
 
 import json
+from dataclasses import replace
+from typing import Any, Final
 
 import httpx2
 import openai
 import pytest
 
+from shared.errors import InvalidRequest
 from tests.providers.cases import FOLDER, Case
 from worker.faults import UpstreamError
-from worker.providers.azure_openai import AzureOpenAI
+from worker.providers.azure_openai import AzureOpenAI, AzureOptions
 from worker.providers.contract import Credential
 
 
@@ -68,3 +71,86 @@ def test_a_part_of_an_app_registration_asks_for_the_rest(name: str) -> None:
     call = Case(FOLDER / "azure-openai" / "text").call()
     with pytest.raises(UpstreamError, match="needs all of"):
         AzureOpenAI().build_request(call, Credential("main", {name: "x"}))
+
+
+TOOL: Final = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+SCHEMA: Final = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("version", "before", "wish"),
+    [
+        ("2023-07-01-preview", "2023-06-01-preview", {"functions": [TOOL["function"]]}),
+        ("2023-12-01-preview", "2023-10-01-preview", {"tools": [TOOL]}),
+        ("2023-12-01-preview", "2023-10-01-preview", {"seed": 7}),
+        ("2024-02-01", "2023-12-01-preview", {"data_sources": [{"type": "azure_search", "parameters": {}}]}),
+        ("2024-06-01", "2024-02-01", {"logprobs": True, "top_logprobs": 2}),
+        ("2024-07-01-preview", "2024-06-01", {"tool_choice": "required", "tools": [TOOL]}),
+        ("2024-10-21", "2024-06-01", {"response_format": SCHEMA}),
+        ("2024-09-01-preview", "2024-08-01-preview", {"parallel_tool_calls": False, "tools": [TOOL]}),
+        ("2024-12-01-preview", "2024-10-21", {"reasoning_effort": "low"}),
+        ("2025-01-01-preview", "2024-12-01-preview", {"prediction": {"type": "content", "content": "x"}}),
+    ],
+)
+def test_a_field_is_sent_from_its_first_version_on(version: str, before: str, wish: dict[str, Any]) -> None:
+    """The first version that has it sends it; the one before names it and both versions, or leaves it out when told."""
+    name = next(iter(wish))
+    assert body_of(version, wish)[name] == wish[name]
+    with pytest.raises(InvalidRequest) as refused:
+        body_of(before, wish)
+    assert refused.value.param == name
+    assert before in refused.value.message
+    assert "came with api-version 20" in refused.value.message
+    assert name not in body_of(before, wish, drop_params=True)
+
+
+@pytest.mark.parametrize(
+    ("version", "wish", "told"),
+    [
+        ("2024-06-01", {"max_completion_tokens": 77}, {"max_tokens": 77}),
+        ("2024-06-01", {"max_completion_tokens": 77, "max_tokens": 88}, {"max_tokens": 88}),
+        ("2024-10-21", {"max_completion_tokens": 77}, {"max_completion_tokens": 77}),
+        ("2024-08-01-preview", {"store": True, "metadata": {"a": "b"}}, {}),
+        ("2024-10-21", {"store": True, "metadata": {"a": "b"}}, {"store": True, "metadata": {"a": "b"}}),
+        (
+            "2023-05-15",
+            {"tools": [], "n": 1, "parallel_tool_calls": True, "response_format": {"type": "text"}},
+            {"n": 1},
+        ),
+        ("2025-04-01-preview", {"verbosity": "low"}, {"verbosity": "low"}),
+        (
+            "preview",
+            {"prediction": {"type": "content", "content": "x"}},
+            {"prediction": {"type": "content", "content": "x"}},
+        ),
+    ],
+)
+def test_what_an_older_version_says_otherwise(version: str, wish: dict[str, Any], told: dict[str, Any]) -> None:
+    body = body_of(version, wish)
+    assert {name: value for name, value in body.items() if name != "messages"} == told
+
+
+@pytest.mark.parametrize("version", ["2023-05-15", "2024-06-01", "2024-08-01-preview"])
+def test_usage_is_not_asked_of_versions_that_cannot_tell_it(version: str) -> None:
+    """The worker estimates it then."""
+    assert "stream_options" not in body_of(version, {"stream": True, "stream_options": {"include_usage": True}})
+
+
+@pytest.mark.parametrize("version", ["2024-09-01-preview", "2024-10-21"])
+def test_usage_is_asked_of_versions_that_tell_it(version: str) -> None:
+    assert body_of(version, {"stream": True})["stream_options"] == {"include_usage": True}
+
+
+def body_of(version: str, wish: dict[str, Any], *, drop_params: bool = False) -> dict[str, Any]:
+    call = Case(FOLDER / "azure-openai" / "text").call(
+        stream=wish.get("stream", False),
+        changes={"messages": [{"role": "user", "content": "Hi"}], **wish},
+        drop_params=drop_params,
+    )
+    body = {name: value for name, value in call.body.items() if name in {"model", "messages", *wish}}
+    settings = replace(call.settings, options=AzureOptions(api_version=version))
+    request = AzureOpenAI().build_request(
+        replace(call, body=body, settings=settings), Credential("main", {"api_key": "k"})
+    )
+    asked: dict[str, Any] = json.loads(request.body)
+    return asked

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import orjson
 
 from worker.faults import Fault, UpstreamError
+from worker.providers.azure_versions import as_known
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider
-from worker.providers.compatible_history import without_developers
 from worker.providers.compatible_row import Row
 from worker.providers.compatible_stream import ChunkMapper
 from worker.providers.contract import (
@@ -30,14 +30,11 @@ from worker.providers.contract import (
 
 _OF_CHUNK: Final = ("prompt_filter_results", "prompt_annotations")
 _OF_CHOICE: Final = ("content_filter_results", "content_filter_offsets", "content_filter_result")
-# The first api-version that knows stream_options.
-_USAGE_SINCE: Final = "2024-09"
-# The first that knows the role: 2024-12-01-preview, with o1. Those before it answer 400 invalid_value.
-_DEVELOPERS_SINCE: Final = "2024-12"
 
 
 class AzureOptions(CompatibleOptions):
-    """`api_version` chooses the dated style, for example 2024-10-21; without it requests go the v1 way.
+    """`api_version` chooses the dated style, for example 2024-10-21; without it requests go the v1 way. What the version
+    is too old for is refused, or dropped with drop_params: see `azure_versions`.
 
     `annotations`: whether answers keep `prompt_filter_results` and `content_filter_results`.
     """
@@ -100,10 +97,7 @@ class AzureOpenAI(CompatibleProvider):
         version = _options(chat.settings).api_version
         if version is not None:
             del body["model"]
-            if version < _USAGE_SINCE:
-                body.pop("stream_options", None)
-            if version < _DEVELOPERS_SINCE:
-                body["messages"] = without_developers(body["messages"])
+            body = as_known(body, version, drop=chat.settings.drop_params)
         return body
 
     def tidy_completion(self, data: JsonObject, chat: ChatCall) -> JsonObject:

@@ -126,7 +126,7 @@ class CompatibleProvider(Provider):
             body.pop("stream_options", None)
         body["messages"] = taken_back(body["messages"], self.row, chat.model, drop=drop)
         names = f"{self.row.lacks} {first_match(self.row.refuses, chat.model) or ''}".split()
-        body = without_refused(body, names, upstream=self.title, drop=drop)
+        body = without_refused(body, dict.fromkeys(names, ""), upstream=self.title, drop=drop)
         self._check_choice(body, drop=drop)
         self._set_reasoning(body, chat.model, drop=drop)
         for old, new in self.row.renames.items():

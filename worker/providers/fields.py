@@ -44,17 +44,18 @@ def wishes(body: Mapping[str, Any], supported: Iterable[str], *, upstream: str, 
     return wanted
 
 
-def without_refused(body: Mapping[str, Any], names: Iterable[str], *, upstream: str, drop: bool) -> dict[str, Any]:
+def without_refused(body: Mapping[str, Any], names: Mapping[str, str], *, upstream: str, drop: bool) -> dict[str, Any]:
     """`body` without those of `names` that wish nothing; for an upstream that takes every other field as it is.
 
-    Raises InvalidRequest naming the first one that does wish something, unless `drop` (drop_params) is set.
+    Raises InvalidRequest naming the first one that does wish something, with the reason that `names` gives for it,
+    unless `drop` (drop_params) is set.
     """
     left = dict(body)
-    for name in names:
+    for name, why in names.items():
         value = left.pop(name, None)
         neutral = value is None or _is_harmless(name, value) or (name in _USUAL and value == _USUAL[name])
         if not neutral and not drop:
-            raise refusal(name, upstream)
+            raise refusal(name, upstream, why)
     return left
 
 
