@@ -33,8 +33,8 @@ _OF_CHOICE: Final = ("content_filter_results", "content_filter_offsets", "conten
 
 
 class AzureOptions(CompatibleOptions):
-    """`api_version` chooses the dated style, for example 2024-10-21; without it requests go the v1 way. What the version
-    is too old for is refused, or dropped with drop_params: see `azure_versions`.
+    """`api_version` chooses the dated style, for example 2024-10-21; without it requests go the v1 way. What
+    the version is too old for is refused, or dropped with drop_params: see `azure_versions`.
 
     `annotations`: whether answers keep `prompt_filter_results` and `content_filter_results`.
     """
