@@ -175,7 +175,7 @@ class ChatRequest(TypedDict, total=False):
     max_completion_tokens: Integer | None
     max_tokens: Integer | None
     metadata: dict[str, str] | None
-    modalities: Items[Literal["text", "audio"]] | None
+    modalities: Items[Literal["text", "audio", "image"]] | None  # "image": OpenRouter's and Google's word
     moderation: Moderation | None
     n: Annotated[int, Field(ge=1, le=128)] | None
     parallel_tool_calls: bool

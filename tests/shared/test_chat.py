@@ -59,6 +59,11 @@ def test_what_the_published_schema_allows_passes(fields: dict[str, Any]) -> None
     validate_chat(orjson.dumps({"messages": HELLO} | fields))
 
 
+def test_images_may_be_asked_for() -> None:
+    """OpenAI's schema has no such modality; OpenRouter and Gemini do."""
+    validate_chat(orjson.dumps({"messages": HELLO, "modalities": ["text", "image"]}))
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [

@@ -2,6 +2,11 @@
 
 The API version is 2023-06-01 unless the option `version` says otherwise. A plain answer that may grow long is streamed
 by Anthropic and joined here, as connections that idle for minutes get lost: the official SDKs refuse such requests.
+
+Keys are the one credential. Bearer tokens are not offered: those of a subscription's sign-in are meant for Anthropic's
+own applications, and those of workload identity federation need an identity provider to renew them.
+
+Source: platform.claude.com, "Authentication".
 """
 
 from collections.abc import Mapping

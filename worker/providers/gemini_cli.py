@@ -28,11 +28,13 @@ from worker.providers.contract import (
 )
 from worker.providers.gemini_answer import GenerateMapper, parse_answer
 from worker.providers.gemini_errors import parse_error
-from worker.providers.gemini_request import GeminiOptions, build_body
+from worker.providers.gemini_request import FIELDS, GeminiOptions, build_body
 from worker.providers.old_functions import completion_as_asked, mapper_as_asked
 from worker.providers.sessions import derived_uuid
 
 _UPSTREAM: Final = "Gemini Code Assist"
+# Its requests have a fixed list of members, without a tier.
+_FIELDS: Final = FIELDS - {"service_tier"}
 
 
 class GeminiCli(Provider):
@@ -66,7 +68,7 @@ class GeminiCli(Provider):
     )
 
     def build_request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
-        request = build_body(chat)
+        request = build_body(chat, _FIELDS)
         account = credential.values.get("project_id") or credential.name
         request["session_id"] = derived_uuid("session", account, _opening(request))
         envelope = {

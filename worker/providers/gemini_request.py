@@ -2,10 +2,12 @@
 
 Functions with `strict` make the mode VALIDATED, in which calls keep to their schemas. What Gemini's JSON Schema lacks
 is said otherwise or refused (see `schema_subset`); the keywords are those that the API's own reference lists for
-`responseJsonSchema`. Beside OpenAI's fields, `top_k` and the `extra_body` of Google's OpenAI endpoint are read.
+`responseJsonSchema`. Beside OpenAI's fields, `top_k`, "image" among the `modalities` and the `extra_body` of Google's
+OpenAI endpoint are read. Spoken answers are not offered: the models that speak take no conversation and give raw PCM
+without a text.
 
-Source: GenerationConfig, FunctionDeclaration and FunctionCallingConfig of the google-genai package 3.4; ai.google.dev,
-"Structured output", "Function calling".
+Source: GenerateContentConfig, FunctionDeclaration and FunctionCallingConfig of the google-genai package 3.4;
+ai.google.dev, "Structured output", "Function calling", "Image generation", "Priority inference".
 """
 
 from collections.abc import Mapping
@@ -32,9 +34,11 @@ _RENAMED: Final[Mapping[str, str]] = {
     "logprobs": "responseLogprobs",
     "top_logprobs": "logprobs",
 }
-_FIELDS: Final = frozenset(
-    {*_RENAMED, *TOOL_FIELDS, "stop", "response_format", "reasoning_effort", "extra_body"}
+FIELDS: Final = frozenset(
+    {*_RENAMED, *TOOL_FIELDS, "stop", "response_format", "reasoning_effort", "modalities", "service_tier", "extra_body"}
 )  # fmt: skip
+# The standard tier is what a request without a word gets.
+_TIERS: Final[Mapping[str, str | None]] = {"auto": None, "default": None, "flex": "flex", "priority": "priority"}
 _MODES: Final[Mapping[str, str]] = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 _MOST_CANDIDATES: Final = 8
 _INT32: Final = 2**31
@@ -70,10 +74,10 @@ class GeminiOptions(Options):
     safety: Mapping[Category, Threshold] = {}
 
 
-def build_body(chat: ChatCall) -> JsonObject:
-    """Raises InvalidRequest naming what the model cannot do."""
+def build_body(chat: ChatCall, fields: frozenset[str] = FIELDS) -> JsonObject:
+    """`fields`: those that the service takes. Raises InvalidRequest naming what it or the model cannot do."""
     drop = chat.settings.drop_params
-    wanted = wishes(chat.body, _FIELDS, upstream=UPSTREAM, drop=drop)
+    wanted = wishes(chat.body, fields, upstream=UPSTREAM, drop=drop)
     contents = Contents(chat)
     body: JsonObject = {"contents": contents.turns}
     if contents.system:
@@ -82,6 +86,8 @@ def build_body(chat: ChatCall) -> JsonObject:
     options = chat.settings.options
     if isinstance(options, GeminiOptions) and options.safety:
         body["safetySettings"] = [{"category": name, "threshold": level} for name, level in options.safety.items()]
+    if "service_tier" in wanted:
+        _set_tier(body, wanted["service_tier"], drop=drop)
     config = _generation(wanted, chat.model, drop=drop)
     if contents.resolution:
         config["mediaResolution"] = contents.resolution
@@ -106,11 +112,26 @@ def _generation(wanted: Mapping[str, Any], model: str, *, drop: bool) -> JsonObj
         config["stopSequences"] = [wanted["stop"]] if isinstance(wanted["stop"], str) else wanted["stop"]
     if "response_format" in wanted:
         config |= _format(wanted["response_format"], drop=drop)
+    if "modalities" in wanted:
+        config |= _modalities(wanted["modalities"], drop=drop)
     if "reasoning_effort" in wanted:
         thinking = thinking_config(model, wanted["reasoning_effort"], drop=drop)
         if thinking:
             config["thinkingConfig"] = thinking
     return config
+
+
+def _set_tier(body: JsonObject, tier: str, *, drop: bool) -> None:
+    if tier not in _TIERS and not drop:
+        raise refusal("service_tier", UPSTREAM, f"it has no tier {tier!r}")
+    if _TIERS.get(tier):
+        body["serviceTier"] = _TIERS[tier]
+
+
+def _modalities(wanted: list[str], *, drop: bool) -> JsonObject:
+    if "audio" in wanted and not drop:
+        raise refusal("modalities", UPSTREAM, "it answers with texts and images here, not with speech")
+    return {"responseModalities": [kind.upper() for kind in wanted if kind != "audio"]} if "image" in wanted else {}
 
 
 def _format(wanted: Mapping[str, Any], *, drop: bool) -> JsonObject:
