@@ -94,6 +94,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "attempt": Field("attempt", number),
         "credential": Field("credential", word),
         "upstream_model": Field("gen_ai.response.model", word),
+        "upstream_request_id": Field("upstream_request_id", word),
         "fault": Field("fault", word),
         "wait_s": Field("wait_s", number),
         "retry_after_s": Field("retry_after_s", number),

@@ -20,6 +20,9 @@ from worker.routing.route import Destination
 
 _log = structlog.get_logger()
 
+# What an upstream's support asks for: Anthropic; OpenAI and most others; Azure.
+_REQUEST_IDS = ("request-id", "x-request-id", "apim-request-id")
+
 
 class Attempt:
     """`lease` is None where no account is needed: a caller's own key, or a provider without an upstream. `renew`, where
@@ -102,11 +105,15 @@ class Attempt:
 
     def _fail(self, error: UpstreamError) -> None:
         self._metrics.failed(self.destination.provider.name, error.fault)
-        log = self._named_log()
-        log.info("attempt failed", fault=error.fault.value, retry_after_s=error.retry_after_s)
+        headers = self.answer.response_headers
+        self._named_log().info(
+            "attempt failed",
+            fault=error.fault.value,
+            retry_after_s=error.retry_after_s,
+            upstream_request_id=next((headers[name] for name in _REQUEST_IDS if name in headers), None),
+        )
         if self.lease is None:
             return
-        headers = self.answer.response_headers
         only_long = self._answered and error.code == TOTAL  # a long answer says nothing ill of the account
         wait_s = error.retry_after_s if error.retry_after_s is not None else read_retry_after(headers, time.time())
         self._accounts.settle(
