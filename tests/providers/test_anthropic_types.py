@@ -6,14 +6,14 @@ from typing import Any, Final, get_args
 
 import pytest
 from anthropic.lib.streaming._messages import accumulate_event
-from anthropic.types import Message, ModelInfo, RawMessageStreamEvent
+from anthropic.types import Message, ModelInfo, RawMessageStreamEvent, StopReason
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming, MessageCreateParamsStreaming
 from anthropic.types.shared import ErrorDetails, ErrorType
 from pydantic import TypeAdapter
 
 from tests.providers.cases import FOLDER, Case, split_events
 from worker.providers.anthropic_errors import _TYPES
-from worker.providers.contract import Framing
+from worker.providers.contract import Event, Framing
 
 # API version 2023-06-01 has them; the package speaks 2026-10-21, which does not.
 _SAMPLING: Final = {"temperature", "top_p", "top_k"}
@@ -88,6 +88,74 @@ def test_every_error_type_of_the_package_has_a_place() -> None:
     """A type that is missing would fall back on the status without a word."""
     foreign = {"memory_precondition_failed_error", "memory_path_conflict_error"}  # of an API that is not used here
     assert set(get_args(ErrorType)) - foreign <= set(_TYPES)
+
+
+TOLD: Final = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+
+
+@pytest.mark.parametrize("reason", get_args(StopReason))
+def test_every_stop_reason_of_the_package_is_told_truly(reason: str) -> None:
+    """Whole and streamed; one that the package adds has no place here, and fails."""
+    case = Case(_FOLDER / "text")
+    whole_answer = {**case.json("response.json"), "stop_reason": reason}
+    completion = case.provider.parse_response(case.call(), json.dumps(whole_answer).encode())
+    assert completion["choices"][0]["finish_reason"] == TOLD[reason]
+    assert finish_reasons(streamed(case, reason=reason)) == [TOLD[reason]]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        [{"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": {}}}],
+        [
+            {
+                "type": "content_block_start",
+                "index": 7,
+                "content_block": {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}},
+            },
+            {
+                "type": "content_block_delta",
+                "index": 7,
+                "delta": {"type": "input_json_delta", "partial_json": '{"query": "x"}'},
+            },
+            {"type": "content_block_stop", "index": 7},
+        ],
+        [{"type": "an_event_of_tomorrow", "anything": 1}],
+        [{"type": "content_block_delta", "index": 0, "delta": {"type": "a_delta_of_tomorrow"}}],
+    ],
+    ids=["citation", "server-tool", "event", "delta"],
+)
+def test_what_has_no_place_in_openais_answer_is_passed_over(extra: list[Any]) -> None:
+    """The API's documentation asks clients to bear with kinds that they do not know."""
+    case = Case(_FOLDER / "text")
+    assert streamed(case, extra=extra) == streamed(case)
+
+
+def streamed(case: Case, *, reason: str | None = None, extra: Iterable[Any] = ()) -> list[Any]:
+    """The chunks of the streamed fixture, with another stop reason or with more events in its first block."""
+    mapper = case.provider.stream_mapper(case.call(stream=True))
+    chunks: list[Any] = []
+    for event in split_events(Framing.SSE, case.stream_parts):
+        data = json.loads(event.data)
+        if reason and data["type"] == "message_delta":
+            data["delta"]["stop_reason"] = reason
+        more = extra if data["type"] == "content_block_start" and data["index"] == 0 else ()
+        for told in (data, *more):
+            chunks += [chunk.data for chunk in mapper.feed(Event(json.dumps(told).encode()))]
+    return chunks
+
+
+def finish_reasons(chunks: Iterable[Any]) -> list[str]:
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    return [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
 
 
 def read(name: str) -> Any:

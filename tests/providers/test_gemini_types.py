@@ -7,6 +7,7 @@ from typing import Any, Final
 import pytest
 from google.genai.errors import APIError
 from google.genai.types import (
+    BlockedReason,
     Content,
     FinishReason,
     GenerateContentResponse,
@@ -18,7 +19,7 @@ from google.genai.types import (
 )
 
 from tests.providers.cases import FOLDER, Case, split_events
-from worker.faults import UpstreamError
+from worker.faults import Fault, UpstreamError
 from worker.providers import gemini_answer
 from worker.providers.contract import Event, Framing
 
@@ -99,6 +100,15 @@ def test_every_finish_reason_of_the_package_is_told_truly() -> None:
             continue
         told = chunks[-1].data["choices"][0]["finish_reason"]
         assert told == {"STOP": "stop", "MAX_TOKENS": "length"}.get(reason.value, "content_filter")
+
+
+@pytest.mark.parametrize("reason", BlockedReason)
+def test_every_block_of_the_package_is_told_as_a_filter(reason: BlockedReason) -> None:
+    case = next(case for case in CASES if case.name == "gemini/text")
+    frame = json.dumps({"promptFeedback": {"blockReason": reason.value}}).encode()
+    with pytest.raises(UpstreamError) as raised:
+        case.provider.stream_mapper(case.call(stream=True)).feed(Event(frame))
+    assert raised.value.fault is Fault.CONTENT_FILTERED
 
 
 def test_a_part_after_the_finish_reason_is_not_lost() -> None:
