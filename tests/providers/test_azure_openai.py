@@ -141,6 +141,13 @@ def test_usage_is_asked_of_versions_that_tell_it(version: str) -> None:
     assert body_of(version, {"stream": True})["stream_options"] == {"include_usage": True}
 
 
+def test_usage_is_not_asked_of_an_answer_from_ones_own_data() -> None:
+    """Azure refuses the two together, in every version."""
+    wish = {"stream": True, "data_sources": [{"type": "azure_search", "parameters": {}}]}
+    assert "stream_options" not in body_of("2024-10-21", wish)
+    assert "stream_options" in body_of("2024-10-21", {**wish, "data_sources": []})
+
+
 def body_of(version: str, wish: dict[str, Any], *, drop_params: bool = False) -> dict[str, Any]:
     call = Case(FOLDER / "azure-openai" / "text").call(
         stream=wish.get("stream", False),

@@ -1,7 +1,8 @@
 """Azure OpenAI (Microsoft Foundry): OpenAI's dialect at a resource of one's own, with content filter annotations.
 
 Two request styles: `v1` (no api-version, `model` is the deployment) and the dated one (the deployment is in the URL).
-Sources: learn.microsoft.com (API version lifecycle, content streaming, error pages), azure.py of the openai package.
+Sources: learn.microsoft.com (API version lifecycle, content streaming, error pages), azure.py of the openai package;
+for `data_sources`, openai/openai-python issue 2296 and AzureChatClient.cs of Azure/azure-sdk-for-net.
 Neither style can list deployments: both model lists name the base models of a region, so deployments are configured.
 """
 
@@ -94,6 +95,9 @@ class AzureOpenAI(CompatibleProvider):
 
     def body(self, chat: ChatCall) -> JsonObject:
         body = super().body(chat)
+        if body.get("data_sources"):
+            # "Extra inputs are not permitted" beside them; their usage is estimated.
+            body.pop("stream_options", None)
         version = _options(chat.settings).api_version
         if version is not None:
             del body["model"]
