@@ -52,6 +52,7 @@ def _said(*messages: dict[str, Any]) -> dict[str, Any]:
 
 
 _TEXT: Final = _part({"type": "text", "text": "Hello"})
+_SHOWN: Final = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": PIXEL}}]}
 _YES: Final = {"role": "assistant", "content": "Yes"}
 _CHOICES: Final = (
     "none",
@@ -113,6 +114,7 @@ MESSAGES: Final = (
     Wish(_part({"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a"}}), _TEXT),
     Wish(_part({"type": "file", "file": {"file_id": "f"}}), _TEXT),
     Wish({"messages": [{**HELLO, "name": "ann"}]}, {"messages": [HELLO]}),
+    Wish({"messages": [{**_SHOWN, "name": "ann"}, HELLO]}, {"messages": [_SHOWN, HELLO]}),
     Wish({"messages": [{"role": "system", "content": "Be brief."}, HELLO]}, {"messages": [HELLO]}),
     Wish({"messages": [{"role": "developer", "content": "Be brief."}, HELLO]}, {"messages": [HELLO]}),
     Wish(_said({"role": "system", "content": "Yes", "name": "ops"}), _said({"role": "system", "content": "Yes"})),

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from shared.errors import InvalidRequest
 from worker.providers.contract import ChatCall, JsonObject
-from worker.providers.fields import check_detail, named, refusal
+from worker.providers.fields import check_detail, named, refusal, wordless
 from worker.providers.media import Media, read_media
 from worker.providers.toolbox import read_arguments
 
@@ -102,6 +102,8 @@ class Dialogue:
         spoken = next((block for block in blocks if block["type"] == "text"), None)
         if spoken is not None:
             spoken["text"] = named(message, spoken["text"])
+        elif blocks and wordless(message):
+            blocks.insert(0, {"type": "text", "text": wordless(message)})
         if blocks:
             _with_cache(blocks[-1], message)
         return blocks

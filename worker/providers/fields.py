@@ -80,8 +80,13 @@ def named(message: Mapping[str, Any], text: str) -> str:
     return f"{name}: {text}" if name and text and message["role"] in {"user", "system", "developer"} else text
 
 
+def wordless(message: Mapping[str, Any]) -> str:
+    """What tells the participant's name where a message has no text, "" where there is none to tell."""
+    return named(message, " ").strip()
+
+
 def named_content(message: Mapping[str, Any]) -> Any:
-    """The content of a message, with its participant's name in front of its first text."""
+    """The content of a message, with its participant's name in front of its first text, or of what it shows."""
     content = message.get("content")
     if isinstance(content, str):
         return named(message, content)
@@ -90,6 +95,8 @@ def named_content(message: Mapping[str, Any]) -> Any:
         if place is not None:
             text = named(message, content[place]["text"])
             return [*content[:place], {**content[place], "text": text}, *content[place + 1 :]]
+        if wordless(message):
+            return [{"type": "text", "text": wordless(message)}, *content]
     return content
 
 

@@ -20,7 +20,7 @@ import orjson
 
 from shared.errors import InvalidRequest
 from worker.providers.contract import ChatCall, JsonObject
-from worker.providers.fields import named, refusal
+from worker.providers.fields import named, refusal, wordless
 from worker.providers.gemini_models import UPSTREAM, signs_thoughts
 from worker.providers.media import Media, read_media
 from worker.providers.toolbox import read_arguments
@@ -83,6 +83,8 @@ class Contents:
         spoken = next((part for part in found if "text" in part), None)
         if spoken is not None:
             spoken["text"] = named(message, spoken["text"])
+        elif found and wordless(message):
+            found.insert(0, {"text": wordless(message)})
         return found
 
     def _part(self, part: Mapping[str, Any], path: str) -> JsonObject | None:

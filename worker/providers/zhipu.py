@@ -206,13 +206,13 @@ def _messages(messages: Iterable[Mapping[str, Any]], upstream: str, *, drop: boo
     """Authors have no names here, and images no detail."""
     told = told_messages(messages, _PARTS, upstream=upstream, drop=drop)
     for index, message in enumerate(told):
-        content = named_content(message)
-        if content is not None:
-            message["content"] = content
+        content = message.get("content")
         for place, part in enumerate(content if isinstance(content, list) else ()):
             if part["type"] == "image_url":
                 check_detail(part, f"messages[{index}].content[{place}]", upstream=upstream, drop=drop)
                 part["image_url"] = {"url": part["image_url"]["url"]}
+        if content is not None:
+            message["content"] = named_content(message)
         message.pop("name", None)
     return told
 
