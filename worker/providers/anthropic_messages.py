@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from shared.errors import InvalidRequest
+from worker.providers.anthropic_models import traits
 from worker.providers.contract import ChatCall, JsonObject
 from worker.providers.fields import check_detail, named, refusal, wordless
 from worker.providers.media import Media, read_media
@@ -43,6 +44,8 @@ class Dialogue:
         self.turns: list[JsonObject] = []
         for index, message in enumerate(chat.body["messages"]):
             self._add(message, f"messages[{index}]")
+        if self.turns and self.turns[-1]["role"] == "assistant" and not traits(chat.model).goes_on:
+            self._end_with_user(chat)
         if not self.turns:
             # The API wants a user's turn; a lone system prompt is one.
             self.turns, self._system = _turn("user", self._system), []
@@ -71,6 +74,12 @@ class Dialogue:
         if last is None or not any(block["type"] == "tool_result" for block in self.turns[-1]["content"]):
             return False
         return last["content"][0]["type"] not in _THINKING
+
+    def _end_with_user(self, chat: ChatCall) -> None:
+        if not self._drop:
+            last = f"messages[{len(chat.body['messages']) - 1}]"
+            raise refusal(last, UPSTREAM, f"{chat.model} answers a user's turn and continues no answer of its own")
+        self.turns.pop()
 
     def _add(self, message: Mapping[str, Any], path: str) -> None:
         match message["role"]:

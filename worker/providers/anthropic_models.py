@@ -4,7 +4,8 @@ Sources, November 2026: platform.claude.com, "Thinking" (which `thinking.type` a
 model), "What's new" of Opus 5.5, Sonnet 5.5 and Haiku 5.5; `ThinkingTypes` and `EffortCapability` of the anthropic
 package 2.11. Sampling parameters other than their defaults are a 400 since Opus 4.7, Sonnet 5 and Haiku 5.5, and for
 every Fable and Mythos. Thinking cannot be switched off on Fable, Mythos and Opus 5.5; Sonnet 5.5 has a word of its own
-for it. A tool cannot be forced on Opus 5.5, Sonnet 5.5 and Fable 5.1.
+for it. A tool cannot be forced on Opus 5.5, Sonnet 5.5 and Fable 5.1. Since 4.6 ("What's new in Claude 4.6", prefill
+removal) no model goes on with an answer that the client began.
 """
 
 import re
@@ -31,6 +32,7 @@ class Traits:
     samples_both: bool  # takes temperature and top_p together
     off: str | None  # the `thinking.type` that switches thinking off
     forces_tools: bool  # takes tool_choice any and tool
+    goes_on: bool  # takes a last turn of the assistant's, whose answer it continues
     efforts: tuple[str, ...]
     most_output: int  # tokens that a request may ask for without a beta
 
@@ -54,6 +56,7 @@ def traits(model: str) -> Traits:
         samples_both=version < (4, 1),
         off=None if always else "between_tools" if family == "sonnet" and version >= (5, 5) else "disabled",
         forces_tools=version < ((5, 1) if family in _LARGEST else (5, 5)) or family == "haiku",
+        goes_on=not found or version < (4, 6),
         efforts=efforts if family in _LARGEST or version >= (4, 6) else (),
         most_output=_most_output(version),
     )
