@@ -1,12 +1,12 @@
 """What each dated api-version of Azure OpenAI knows of a chat completion request.
 
-An api-version answers 400 to members that came after it, and takes those of all versions before its date, previews
-among them: no member of an earlier preview is missing in the later general releases 2024-02-01, 2024-06-01 and
-2024-10-21. What no dated version lists (`verbosity`, `prompt_cache_key`) goes on as it came, as do versions that are
-no date.
+An api-version answers 400 to members that came after it. The date alone decides: of the members below none is listed
+by a preview and missing in a later general release (2024-02-01, 2024-06-01, 2024-10-21). What no dated version lists
+(`verbosity`, `prompt_cache_key`) goes on as it came, and everything does to a version that is no date.
 
 Source: createChatCompletionRequest in `data-plane/AzureOpenAI/inference/{stable,preview}/<version>` of
-Azure/azure-rest-api-specs; for `store` and `metadata`, learn.microsoft.com, "Stored completions".
+Azure/azure-rest-api-specs. For `store` and `metadata` it has 2024-12-01-preview, and learn.microsoft.com ("Stored
+completions") the version here; whether 2024-10-21 takes them is not written anywhere.
 """
 
 from collections.abc import Mapping
