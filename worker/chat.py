@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from enum import Enum, auto
 from functools import partial
 from typing import Any, Final
 
@@ -11,12 +12,12 @@ from shared.errors import GatewayError, NotFound, RateLimited, Unavailable
 from worker.accounts.leases import Delay, Lease
 from worker.accounts.states import SIGN_IN_ENDED
 from worker.attempt import Attempt
-from worker.choice import Choice, NoLease
+from worker.choice import Choice, NoLease, Patience
 from worker.config.route import Strategy
 from worker.faults import Fault, UpstreamError, to_client
 from worker.job import Job, Park
 from worker.racing import race
-from worker.retry import fault_behind, may_attempt, refusal
+from worker.retry import LIMITS, fault_behind, may_attempt, refusal
 from worker.routing.route import Destination, Route
 from worker.sending import Sender
 from worker.state import WorkerState
@@ -34,13 +35,24 @@ async def run_chat(ctx: dict[str, Any], job: Job) -> None:
     await _Chat(ctx["state"], job).answer()
 
 
-class _Failed(Exception):
-    """A route has no more to offer; what the client would hear, and the fault on which fallbacks depend."""
+class _Waits(Enum):
+    """For what a route lets a request wait."""
 
-    def __init__(self, fault: Fault, error: GatewayError) -> None:
+    NEVER = auto()
+    FOR_LIMITS = auto()
+    FOR_ANYTHING = auto()
+
+
+class _Failed(Exception):
+    """A route has no more to offer; what the client would hear, and the fault on which fallbacks depend. `rests` says
+    that one of its accounts, which have failed, would be back in time.
+    """
+
+    def __init__(self, fault: Fault, error: GatewayError, *, rests: bool = False) -> None:
         super().__init__(fault)
         self.fault = fault
         self.error = error
+        self.rests = rests
 
 
 class _Chat:
@@ -52,25 +64,31 @@ class _Chat:
         self._sender = Sender(state, job)
 
     async def answer(self) -> None:
-        """By the route of the asked name, then by its fallbacks where the fault allows them."""
         if time.time() * 1000 > self._job.envelope.deadline_ms and not self._job.out.shown:
             raise RateLimited("The request waited in the queue longer than it may. Retry later.", retry_after_s=1)
+        await self._deliver(*await self._reach_any())
+
+    async def _reach_any(self) -> tuple[Attempt, bytes | None]:
+        """By the route of the asked name, then by its fallbacks where the fault allows them. While a route's accounts
+        rest after failures, a fallback that is ready takes its place; when none is, the route is waited for.
+        """
         route = self._route()
         names = deque(route.fallbacks)
+        resting: Route | None = None
+        waits = _Waits.FOR_LIMITS
         while True:
             try:
-                attempt, piece = await self._reach(route)
+                return await self._reach(route, waits if names or resting else _Waits.FOR_ANYTHING)
             except _Failed as failed:
-                retries = route.retries
-                if failed.fault not in retries.fallback or not self._may_attempt(route):
+                resting = resting or (route if failed.rests else None)
+                goes_on = failed.fault in route.retries.fallback and self._may_attempt(route)
+                other = self._fallback(names) if goes_on else None
+                if other is None and (resting is None or not self._may_attempt(resting)):
                     raise failed.error from failed.__cause__
-                next_route = self._fallback(names)
-                if next_route is None:
-                    raise failed.error from failed.__cause__
-                route = next_route
-            else:
-                await self._deliver(attempt, piece)
-                return
+            if other is not None:
+                route, waits = other, _Waits.NEVER if resting else _Waits.FOR_LIMITS
+            elif resting is not None:
+                route, resting, waits = resting, None, _Waits.FOR_ANYTHING
 
     def _route(self) -> Route:
         envelope = self._job.envelope
@@ -104,15 +122,15 @@ class _Chat:
 
     # ---- reaching an upstream
 
-    async def _reach(self, route: Route) -> tuple[Attempt, bytes | None]:
+    async def _reach(self, route: Route, waits: _Waits) -> tuple[Attempt, bytes | None]:
         """An attempt that has brought its first content. Raises _Failed, Park, GatewayError."""
         choice = Choice(self._state.dispatch, route, self._job, self._sender.body)
         failure: UpstreamError | None = None
         while True:
             try:
                 if route.stages[0].strategy is Strategy.RACE and failure is None:
-                    return await self._race(choice, max(1, route.retries.attempts - self._sender.history.counted))
-                return await self._try_one(choice)
+                    return await self._race(choice, route, waits)
+                return await self._try_one(choice, route, waits)
             except NoLease as none:
                 await self._wait_or_fail(route, none.delay, failure)
             except _Fault as fault:
@@ -122,18 +140,28 @@ class _Chat:
                     raise self._failed(failure) from failure
                 self._state.metrics.retried(fault.destination.provider.name, failure.fault)
 
-    async def _try_one(self, choice: Choice) -> tuple[Attempt, bytes | None]:
+    async def _try_one(self, choice: Choice, route: Route, waits: _Waits) -> tuple[Attempt, bytes | None]:
         if self._job.envelope.sealed_key:
             return await self._send(choice.stages[0][1][0], None)
-        return await self._send(*await choice.take())
+        return await self._send(*await choice.take(self._patience(route, waits)))
 
-    async def _race(self, choice: Choice, most: int) -> tuple[Attempt, bytes | None]:
-        """Of `most` destinations at most. When nobody could start, the request waits as any other: raises NoLease."""
+    def _patience(self, route: Route, waits: _Waits) -> Patience:
+        """The time for tries bounds the waits between them as well; before the first there is the queue's alone."""
+        if waits is _Waits.NEVER:
+            return Patience(0)
+        until_ms, first_ms = self._job.envelope.deadline_ms, self._sender.history.first_ms
+        if first_ms:
+            until_ms = min(until_ms, first_ms + round(route.retries.within_s * 1000))
+        return Patience(until_ms, LIMITS if waits is _Waits.FOR_LIMITS else frozenset())
+
+    async def _race(self, choice: Choice, route: Route, waits: _Waits) -> tuple[Attempt, bytes | None]:
+        """Of as many destinations as there may be tries. Raises NoLease when nobody could start, to wait then."""
         stage, destinations = choice.stages[0]
+        most = max(1, route.retries.attempts - self._sender.history.counted)
 
         async def contend(destination: Destination) -> tuple[Attempt, bytes | None]:
             try:
-                return await self._send(*await choice.lease(stage, [destination], waits=False))
+                return await self._send(*await choice.lease(stage, [destination]))
             except _Fault as fault:
                 choice.narrow(fault.destination, fault.lease, fault.error)
                 raise
@@ -144,7 +172,7 @@ class _Chat:
         try:
             return await race([partial(contend, one) for one in destinations[:most]], stage.race_delay_s, discard)
         except NoLease:
-            return await self._try_one(choice)
+            return await self._try_one(choice, route, waits)
 
     async def _send(self, destination: Destination, lease: Lease | None) -> tuple[Attempt, bytes | None]:
         attempt = await self._prepare(destination, lease)
@@ -189,13 +217,14 @@ class _Chat:
                 raise Park(delay.wait_s, self._sender.history.encode())
             await asyncio.sleep(delay.wait_s)
             return
+        rests = delay.kind == "rests" and patient
         if failure is not None:
-            raise self._failed(failure) from failure
+            raise self._failed(failure, rests=rests) from failure
         wait_s = None if delay.kind == "none" else delay.wait_s
-        raise _Failed(fault_behind(delay.why), refusal(route.name, delay.why, wait_s))
+        raise _Failed(fault_behind(delay.why), refusal(route.name, delay.why, wait_s), rests=rests)
 
-    def _failed(self, error: UpstreamError) -> _Failed:
-        return _Failed(error.fault, self._tell(error))
+    def _failed(self, error: UpstreamError, *, rests: bool = False) -> _Failed:
+        return _Failed(error.fault, self._tell(error), rests=rests)
 
     def _tell(self, error: UpstreamError) -> GatewayError:
         if not self._job.envelope.sealed_key:

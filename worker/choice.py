@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
@@ -29,6 +30,16 @@ class NoLease(Exception):
         self.delay = delay
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request waits in line: until `until_ms` (unix; 0: not at all), and if there are `reasons`, only for
+    these of a Delay.
+    """
+
+    until_ms: int
+    reasons: frozenset[str] = frozenset()
+
+
 class Choice:
     """One request's way through one route; what has failed is not asked again."""
 
@@ -48,24 +59,24 @@ class Choice:
         left = [(stage, [one for one in stage.destinations if one in self._open]) for stage in self._route.stages]
         return [(stage, destinations) for stage, destinations in left if destinations]
 
-    async def take(self) -> tuple[Destination, Lease | None]:
+    async def take(self, patience: Patience) -> tuple[Destination, Lease | None]:
         """The first stage that has room gives it; when none has, the first one waits. Raises NoLease."""
         stages = self.stages
         for stage, destinations in stages if len(stages) > 1 else ():
             try:
-                return await self.lease(stage, destinations, waits=False)
+                return await self.lease(stage, destinations)
             except NoLease:
                 continue
-        return await self.lease(*stages[0], waits=True)
+        return await self.lease(*stages[0], patience)
 
     async def lease(
-        self, stage: Stage, destinations: Sequence[Destination], *, waits: bool
+        self, stage: Stage, destinations: Sequence[Destination], patience: Patience | None = None
     ) -> tuple[Destination, Lease | None]:
-        """Raises NoLease."""
+        """Without `patience` it takes what is free, whoever stands in line. Raises NoLease."""
         if len(destinations) == 1 and isinstance(destinations[0].provider.kind, LocalProvider):
             return destinations[0], None
         order = _ordered(stage, destinations)
-        found = await self._accounts.lease(self._ask(stage, order, waits=waits))
+        found = await self._accounts.lease(self._ask(stage, order, patience))
         if isinstance(found, Delay):
             raise NoLease(found)
         return order[found.candidate], found
@@ -81,21 +92,22 @@ class Choice:
             self._open = [one for one in self._open if one is destination]
         return bool(self._open)
 
-    def _ask(self, stage: Stage, order: Sequence[Destination], *, waits: bool) -> Ask:
-        envelope, affinity = self._job.envelope, self._route.affinity
+    def _ask(self, stage: Stage, order: Sequence[Destination], patience: Patience | None) -> Ask:
+        affinity = self._route.affinity
         even = stage.strategy is Strategy.ROUND_ROBIN
         return Ask(
             tuple(_candidate(one, even=even) for one in order),
             self._tokens(order),
-            rid=self._job.triple[0] if waits else "",
+            rid=self._job.triple[0] if patience else "",
             place=self._job.score,
-            deadline_ms=envelope.deadline_ms if waits else 0,
+            deadline_ms=patience.until_ms if patience else 0,
             order="turns" if stage.strategy in _TURNS else str(stage.strategy) if _by_load(stage) else "given",
             turns=stage.name,
             kept=self._kept,
             kept_s=round(affinity.ttl_s) if affinity else 0,
             luck=random.random(),  # noqa: S311  no secret
             left_out=frozenset(self._left_out),
+            awaited=patience.reasons if patience else frozenset(),
         )
 
     def _tokens(self, destinations: Sequence[Destination]) -> int:

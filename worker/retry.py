@@ -1,13 +1,15 @@
 """What is tried again before the client has seen anything: by cause, bounded in number and time. Pure."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from shared.errors import GatewayError
 from worker.accounts.states import State, consequence
 from worker.config.route import Retries
 from worker.faults import Fault, UpstreamError, to_client
 
-_LIMITS = frozenset({"rpm", "tpm", "tpd", "concurrency", "line"})
+LIMITS: Final = frozenset({"rpm", "tpm", "tpd", "concurrency", "line", Fault.RATE_LIMITED.value})
+"""Reasons of a Delay that are no failure: of accounts that are busy, and of those whose upstream set a limit."""
 _FAULTS = {fault.value: fault for fault in Fault} | {
     State.EXHAUSTED.value: Fault.QUOTA_EXHAUSTED,
     State.PROBING.value: Fault.OVERLOADED,
@@ -49,7 +51,7 @@ def stays_in_use(fault: Fault, retry_after_s: float | None) -> bool:
 
 def fault_behind(why: str) -> Fault:
     """The fault that an account's unreadiness amounts to, for deciding on fallbacks."""
-    if why in _LIMITS:
+    if why in LIMITS:
         return Fault.RATE_LIMITED
     return _FAULTS.get(why, Fault.CREDENTIAL_REJECTED)
 

@@ -23,13 +23,14 @@ async def test_each_time_limit_has_its_own_error(lasting_arena: Arena) -> None:
 
 
 async def test_the_whole_answer_has_a_limit(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """However often it passes while the upstream speaks, the account is not to blame that answers are long."""
     limits = {"connect_s": 2, "first_token_s": 5, "between_chunks_s": 5, "total_s": 2}
     with build_arena(tmp_path_factory.mktemp("arena"), provider={"timeouts": limits}) as arena:
-        result = await arena.client.ask("num-n100-g100", limit_s=30)
-        assert result.honest_error
-        assert result.error is not None
-        assert result.error["code"] == "total_timeout"
-        assert 0 < result.tokens < 100
+        for result in await arena.client.many(6, "num-n100-g100", limit_s=30):
+            assert result.honest_error
+            assert result.error is not None
+            assert result.error["code"] == "total_timeout"
+            assert 0 < result.tokens < 100
         assert arena.account_state("num/one") == "ready"
 
 

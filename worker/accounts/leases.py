@@ -35,7 +35,8 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What a request wants. Without `rid` it never waits in line; `place` orders the line; `deadline_ms` is unix time
-    by which it must have been leased. `order` is "given", "turns" (by weight, counted under `turns`) or "least-busy".
+    by which it must have been leased; with `awaited`, it waits for these reasons of a Delay alone. `order` is "given",
+    "turns" (by weight, counted under `turns`) or "least-busy".
     """
 
     candidates: Sequence[Candidate]
@@ -49,6 +50,7 @@ class Ask:
     kept_s: int = 0
     luck: float = 0.0
     left_out: frozenset[tuple[str, str]] = frozenset()
+    awaited: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +71,8 @@ class Lease:
 @dataclass(frozen=True, slots=True)
 class Delay:
     """No lease now. `why`: rpm, tpm, tpd, concurrency, line, or a state. `kind`: "wait" until `wait_s` have passed;
-    "late": that is beyond the deadline; "none": no time will help.
+    "rests": they would, but for a reason that is not awaited; "late": that is beyond the deadline; "none": no time will
+    help.
     """
 
     kind: str
@@ -200,7 +203,8 @@ class Accounts:
             ask.order,
             ask.turns,
         ]
-        args += [ask.kept, ask.kept_s, ask.luck, left_out]
+        awaited = f" {' '.join(ask.awaited)} " if ask.awaited else ""
+        args += [ask.kept, ask.kept_s, ask.luck, left_out, awaited]
         for candidate in ask.candidates:
             pool = self._pools[candidate.pool]
             args += (

@@ -37,8 +37,8 @@ class Retries(Strict):
     attempts: Count = 4
     """Calls of an upstream for one request, the first included."""
     within_s: Seconds = 120
-    """After a failure nothing is tried any more when the first attempt was so long ago. Waiting for a limit to end is
-    bounded by `queue_wait_s` alone.
+    """Once the first attempt was so long ago nothing is tried any more, and a wait for a limit that would end later is
+    not begun. Waits before the first attempt are bounded by `queue_wait_s` alone.
     """
     other_credential: frozenset[Fault] = _TRANSIENT | _ACCOUNT
     """Causes that try another credential of the same target. A bot challenge is none: it would meet them all."""
@@ -81,7 +81,9 @@ class RouteConfig(Strict):
     race_delay_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
     """With `race`: the next target starts after so long without content; 0 starts all at once."""
     fallbacks: tuple[ModelName, ...] = ()
-    """Model names that answer instead when every target has failed."""
+    """Model names that answer instead when every target has failed, or rests because it failed before. At their limits
+    the targets are waited for as long as `queue_wait_s` allows.
+    """
     retries: Retries | None = None
     """Absent: `routing.retries`."""
     affinity: Affinity | None = None

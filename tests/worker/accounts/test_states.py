@@ -1,14 +1,17 @@
 """What faults do to accounts, how these come back, and what survives when Redis or a worker does not."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from shared.names import PREFIX
 from tests.worker.accounts.conftest import Bench, provider
 from worker.accounts.learning import Lesson
 from worker.accounts.leases import LEASE_MS, Accounts, Ask, Candidate, Delay, Lease
 from worker.accounts.states import AccountView, State, consequence, view_accounts
 from worker.faults import Fault
+from worker.retry import LIMITS
 
 ANY = (Candidate("p"),)
 
@@ -277,3 +280,19 @@ async def test_at_redis_memory_limit_leases_go_on(bench: Bench) -> None:
         assert (await view(bench, accounts)).busy == 1
     finally:
         await bench.bus.command("CONFIG", "SET", "maxmemory", "0")
+
+
+async def test_who_waits_for_limits_alone_is_told_of_a_rest_and_stands_in_no_line(bench: Bench) -> None:
+    """Beyond the deadline it is late, as for anybody."""
+    accounts = await bench.worker(provider(weights="1"))
+    ask = Ask(ANY, tokens=0, rid="f.1", place="1", deadline_ms=int(bench.now_ms) + 20_000, awaited=LIMITS)
+    kinds = []
+    accounts.settle(await take(accounts))
+    for fault, rest_s in ((Fault.RATE_LIMITED, 10), (Fault.OVERLOADED, 15), (Fault.OVERLOADED, 30)):
+        suffered = consequence(fault, rest_s)
+        assert suffered is not None
+        accounts.bench("p", "a", fault, replace(suffered, borne=0))
+        found = await accounts.lease(ask)
+        assert isinstance(found, Delay)
+        kinds.append((found.kind, found.why, await bench.bus.command("ZCARD", f"{PREFIX}line:p")))
+    assert kinds == [("wait", "rate_limited", 1), ("rests", "overloaded", 0), ("late", "overloaded", 0)]

@@ -1,16 +1,18 @@
 -- Chooses a target and one of its credentials, and leases it; or says how long the shortest wait is.
 -- ARGV rid ("" never waits in line), place in line, deadline (unix ms), lease, lease ms, tokens, strategy: given | turns |
 --      least-busy, turns ("" or the route), affinity key, affinity ttl in s, random number in [0, 1), credentials to leave
---      out (" a/b c/d "), then for each target: pool, generation, digest, weight, credential ("" any), turn
+--      out (" a/b c/d "), what it waits for (" rpm tpm ", "" anything),
+--      then for each target: pool, generation, digest, weight, credential ("" any), turn
 -- -> {"leased", target, credential, unix ms, 1 if it is a probe} | {"wait", target, ms, why} | {"late", target, ms, why} |
+--    {"rests", target, ms, why} in time, but it does not wait for this |
 --    {"none", target, 0, why} no credential can ever serve it | {"stale", target, 0, ""} send `sync` first
 local rid, position, deadline, lease, lease_ms, cost = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local affinity, luck, left_out = ARGV[9], tonumber(ARGV[11]), ARGV[12]
+local affinity, luck, left_out, awaited = ARGV[9], tonumber(ARGV[11]), ARGV[12], ARGV[13]
 -- Requests that came together ask in any order. Whoever asks later is counted behind those of about its own place, so that
 -- nobody who was told to wait is pushed beyond its deadline.
 local DISORDER_MS = 5000
 local targets, kept = {}, nil
-for i = 13, #ARGV, 6 do
+for i = 14, #ARGV, 6 do
   local pool = ARGV[i]
   local state = call('HMGET', POOL .. pool, 'generation', 'digest', 'strategy', 'virtual', 'rpm', 'smooth', 'tpm', 'concurrency', 'hold_ms')
   if not state[1] or (state[2] ~= ARGV[i + 2] and tonumber(ARGV[i + 1]) > tonumber(state[1])) then
@@ -191,7 +193,8 @@ for _, target in ipairs(arrange()) do
   if leased then return leased end
   if at < best_at or best_at == NEVER and best_why == 'left out' then best, best_at, best_why = target, at, why end
 end
-local waits = best_at <= deadline
+local in_time = best_at <= deadline
+local waits = in_time and (awaited == '' or string.find(awaited, ' ' .. best_why .. ' ', 1, true) ~= nil)
 for _, target in ipairs(targets) do
   if target.rank and not (waits and target == best) then call('ZREM', line_of(target.pool, target.pin), rid) end
 end
@@ -202,5 +205,5 @@ if waits and rid ~= '' and left_out == '' then
   if call('PTTL', line_of(best.pool, best.pin)) < left_ms then call('PEXPIRE', line_of(best.pool, best.pin), left_ms) end
   if best.before == 0 and (best_why == 'tpm' or best_why == 'tpd') then call('HSET', POOL .. best.pool, 'head', rid, 'head_ms', best_at) end
 end
-local verdict = waits and 'wait' or best_at >= NEVER and 'none' or 'late'
+local verdict = waits and 'wait' or in_time and 'rests' or best_at >= NEVER and 'none' or 'late'
 return { verdict, best.number, best_at >= NEVER and 0 or math.ceil(best_at - now), best_why }

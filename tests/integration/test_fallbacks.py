@@ -1,0 +1,118 @@
+"""When a request goes on to another model, and when it waits for its own: through front, queue and worker."""
+
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.integration.counting import Counting, Gateway, open_gateway
+from tests.integration.pools import entry
+from tests.servers import RedisServer
+from tests.system import CLIENT_KEY
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def fault(status: int, code: str, retry_after: int) -> tuple[int, dict[str, Any], dict[str, str]]:
+    return status, {"error": {"message": "no", "code": code}}, {"retry-after": str(retry_after)}
+
+
+def overloaded(retry_after: int) -> tuple[int, dict[str, Any], dict[str, str]]:
+    return fault(503, "overloaded", retry_after)
+
+
+def limited(retry_after: int) -> tuple[int, dict[str, Any], dict[str, str]]:
+    return fault(429, "rate_limit_exceeded", retry_after)
+
+
+def configuration(port: int) -> dict[str, Any]:
+    """Each test has providers of its own, for how they rest outlasts it."""
+    names = ("failing", "ready", "limited", "resting", "dead", "third", "kept", "slow", "alone")
+    models: dict[str, Any] = {
+        "failing-route": {"targets": ["failing"], "fallbacks": ["ready"]},
+        "limited-route": {"targets": ["limited"], "fallbacks": ["ready"]},
+        "both-rest": {"targets": ["resting"], "fallbacks": ["dead"]},
+        "third-is-ready": {"targets": ["third"], "fallbacks": ["dead", "ready"]},
+        "kept-route": {"targets": ["kept"], "fallbacks": ["ready"], "retries": {"fallback": ["context_too_long"]}},
+        "hurried": {"targets": ["slow"], "fallbacks": ["ready"], "retries": {"within_s": 2}},
+        "hurried-alone": {"targets": ["alone"], "retries": {"within_s": 2}},
+    }
+    providers = [entry(name, port, {}) for name in names]
+    return {"providers": providers, "models": models, "keys": [{"name": "test", "key": CLIENT_KEY}]}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    with closing(RedisServer(tmp_path_factory.mktemp("redis"))) as redis:
+        async with open_gateway(tmp_path_factory.mktemp("fallbacks"), redis, configuration) as gateway:
+            yield gateway
+
+
+@pytest.fixture
+def upstream(gateway: Gateway) -> Counting:
+    """As if nobody had called it yet."""
+    gateway.upstream.forget()
+    return gateway.upstream
+
+
+async def attempts(gateway: Gateway, model: str) -> int:
+    """Of a request that was answered."""
+    answer = await gateway.ask(model)
+    assert answer.status_code == 200
+    return int(answer.headers["x-penstock-attempts"])
+
+
+async def test_while_the_only_target_rests_after_a_failure_the_fallback_answers(
+    gateway: Gateway, upstream: Counting
+) -> None:
+    """Who met the failure, and who comes while it lasts; nothing is held of either afterwards."""
+    upstream.plan["failing"] = [overloaded(retry_after=30)]
+    assert [await attempts(gateway, "failing-route") for _ in range(2)] == [2, 1]
+    assert upstream.models() == ["failing", "ready", "ready"]
+    await gateway.waits("failing", 0)
+    await gateway.waits("ready", 0)
+    await gateway.runs("ready", 0)
+
+
+async def test_a_limit_is_waited_for(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["limited"] = [limited(retry_after=1)]
+    assert await attempts(gateway, "limited-route") == 2
+    assert upstream.models() == ["limited", "limited"]
+
+
+async def test_where_no_fallback_is_ready_the_route_is_waited_for(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["resting"] = [overloaded(retry_after=1)]
+    upstream.plan["dead"] = [fault(401, "invalid_api_key", 3600)]
+    assert await attempts(gateway, "both-rest") == 3
+    assert upstream.models() == ["resting", "dead", "resting"]
+
+
+async def test_a_fallback_that_rests_as_well_is_passed_over(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["dead"] = [fault(401, "invalid_api_key", 3600)]
+    await gateway.ask("dead")
+    upstream.forget()
+    upstream.plan["third"] = [overloaded(retry_after=30)]
+    assert await attempts(gateway, "third-is-ready") == 2
+    assert upstream.models() == ["third", "ready"]
+
+
+async def test_a_cause_that_leads_to_no_fallback_is_waited_for(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["kept"] = [overloaded(retry_after=1)]
+    assert await attempts(gateway, "kept-route") == 2
+    assert upstream.models() == ["kept", "kept"]
+
+
+async def test_a_wait_beyond_the_time_for_tries_is_not_begun(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["slow"] = [limited(retry_after=30)]
+    assert await attempts(gateway, "hurried") == 2
+    assert upstream.models() == ["slow", "ready"]
+
+
+async def test_without_a_fallback_the_client_hears_of_the_limit(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["alone"] = [limited(retry_after=30)]
+    answer = await gateway.ask("hurried-alone")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+    assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+    assert upstream.models() == ["alone"]
