@@ -57,7 +57,8 @@ def as_known(body: JsonObject, version: str, *, drop: bool) -> JsonObject:
         known.pop("stream_options", None)
     if "max_completion_tokens" in known and _lacks(version, _SINCE["max_completion_tokens"]):
         limit = known.pop("max_completion_tokens")
-        known.setdefault("max_tokens", limit)
+        if known.get("max_tokens") is None:
+            known["max_tokens"] = limit
     newer = {name: _why(since, version) for name, since in _SINCE.items() if _lacks(version, since)}
     known = without_refused(known, newer, upstream=_TITLE, drop=drop)
     for (name, value), since in _VALUES_SINCE.items():
