@@ -20,6 +20,7 @@ from pydantic import (
 from shared.chat import check_fields
 from shared.errors import InvalidRequest
 from worker.config.problems import failure, problems_of, unknown
+from worker.routing.fields import FRAME
 
 
 class Strict(BaseModel):
@@ -51,7 +52,15 @@ def _drops(value: Any) -> Any:
     raise ValueError("must be true, false or a list of field names")
 
 
+_NOT_A_FIELD = {
+    "model": "has no effect here; to ask for another model, give it a name under the top-level key `models`: "
+    "`models: {name that clients ask for: provider/model of the upstream}`"
+}
+
+
 def _check_fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if framed := [*FRAME & value.keys()]:
+        raise failure([((name,), _NOT_A_FIELD.get(name, "is the client's own")) for name in sorted(framed)], "Fields")
     try:
         check_fields(value)
     except InvalidRequest as error:

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+FRAME: Final = frozenset({"model", "messages", "stream"})
+"""What is the client's own: no rule touches it, and the configuration refuses overrides and defaults for it."""
 
 
 class Shapes(Protocol):
@@ -35,9 +38,9 @@ class FieldRules:
         )
 
     def apply(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A new body; null counts as left out. `model`, `messages` and `stream` are the client's own."""
-        shaped = {**body, **_without_frame(self.overrides)}
-        for name, value in _without_frame(self.defaults).items():
+        """A new body; null counts as left out."""
+        shaped = {**body, **self.overrides}
+        for name, value in self.defaults.items():
             if shaped.get(name) is None:
                 shaped[name] = value
         for name in self.dropped:
@@ -45,17 +48,10 @@ class FieldRules:
         return shaped
 
 
-_FRAME = frozenset({"model", "messages", "stream"})
-
-
-def _without_frame(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if name not in _FRAME}
-
-
 def rules_of(section: Shapes) -> FieldRules:
     drop = section.drop_params
     names = frozenset(drop) if isinstance(drop, tuple) else frozenset()
-    return FieldRules(section.overrides, section.defaults, names - _FRAME, drop is True)
+    return FieldRules(section.overrides, section.defaults, names - FRAME, drop is True)
 
 
 def stack(inner: FieldRules, outer: Iterable[FieldRules]) -> FieldRules:

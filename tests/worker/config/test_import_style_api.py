@@ -141,6 +141,7 @@ def test_style_an_entry_that_could_not_answer_is_left_out_alone(
         ("gemini", {"temperature": 1}, {}, "temperature had no effect"),
         ("xunfei-spark-api", {"app_id": "a", "api_secret": "s"}, {}, "its limit of 1024 tokens to an answer"),
         ("openai", {"seed": 1, "own": {"x": 1}}, {"seed": 1, "own": {"x": 1}}, ""),
+        ("openai", {"seed": 1, "stream": True}, {"seed": 1}, "stream is the client's own and was left out"),
     ],
 )
 def test_style_what_had_an_effect_is_kept_and_what_differs_is_told(

@@ -22,6 +22,19 @@ def test_a_right_value_and_an_unknown_field_pass(tmp_path: Path, key: str) -> No
 
 
 @pytest.mark.parametrize("key", ["overrides", "defaults"])
+def test_another_model_is_refused_with_what_to_write_instead(tmp_path: Path, key: str) -> None:
+    """It would have no effect; nor would messages."""
+    text = f"providers:\n  - name: e\n    type: echo\n    {key}:\n      model: m\n      messages: []\n"
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    model, messages = (problem.told("f") for problem in caught.value.problems)
+    assert model.startswith(f"f:5: providers[0].{key}.model: ")
+    assert "`models: {name that clients ask for: provider/model of the upstream}`" in model
+    assert messages == f"f:6: providers[0].{key}.messages: is the client's own"
+
+
+@pytest.mark.parametrize("key", ["overrides", "defaults"])
 @pytest.mark.parametrize(("value", "told"), [("3", "It must be at most 2."), ("hot", "expected a number")])
 def test_a_wrong_value_is_a_problem_of_the_file(tmp_path: Path, key: str, value: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:

@@ -8,6 +8,7 @@ from typing import Any
 from worker.config.importers.source import Source
 from worker.providers.contract import Status
 from worker.providers.registry import providers
+from worker.routing.fields import FRAME
 
 
 class Variable(str):
@@ -70,6 +71,11 @@ class Draft:
             self.note(f"{unique}: accept_unofficial is set, because you used it before")
         elif kind.status is not Status.OFFICIAL and not more.get("base_url"):
             self.note(f"{unique}: is carried over, but answers 410")
+        overrides = dict(more.get("overrides") or {})
+        for owned in sorted(FRAME & overrides.keys()):
+            del overrides[owned]
+            self.note(f"{unique}: {owned} is the client's own and was left out")
+        more["overrides"] = overrides
         entry.update((key, value) for key, value in more.items() if value not in (None, "", {}, []))
         filled = [{key: value for key, value in account.items() if value not in (None, "")} for account in credentials]
         if filled:
