@@ -45,11 +45,10 @@ class WorkerState:
         """Before the bus starts. Changes are told of; `look_every_s` is for those whose news got lost, and how often
         fronts hear that a worker still backs their catalogue.
         """
-        self.config: Config = loaded.config
         self.secrets = secrets
         self.metrics = metrics
         self.upstream = Upstream()
-        self._file = loaded
+        self._file = self._loaded = loaded  # what the file says, and what is in use
         self._environ = environ
         self._look_every_s = look_every_s
         folder = state_folder(environ)
@@ -81,7 +80,7 @@ class WorkerState:
         changes that were made over HTTP.
         """
         await self._current.open()
-        self._use()
+        self._use(self._current.loaded)
         self._offer()
         await self.dispatch.tell()
         await self._catalogue.publish_now()
@@ -121,30 +120,34 @@ class WorkerState:
             self._discovery.news.clear()
 
     def _offer(self) -> None:
-        """Routes, accounts and catalogue follow the configuration and the discovered models."""
-        loaded = self._current.loaded
-        self.dispatch.use(loaded, self._discovery.models)
+        """Routes, accounts and catalogue follow the configuration in use and the models discovered for it."""
+        self.dispatch.use(self._loaded, self._discovery.models)
         routes, passthrough = self.dispatch.routes, self.config.passthrough
         own = routes.models_of(passthrough.provider) if passthrough else []
         revision = self._discovery.revision
         self._catalogue.offer(
-            make_offer(loaded, self.secrets, routes.public_models(), routes.patterns(), revision, own)
+            make_offer(self._loaded, self.secrets, routes.public_models(), routes.patterns(), revision, own)
         )
 
-    def _use(self) -> None:
-        self.config = self._current.loaded.config
+    @property
+    def config(self) -> Config:
+        return self._loaded.config
+
+    def _use(self, loaded: Loaded) -> None:
+        """What is offered has to be of one piece: a catalogue without the models of its newest provider would stay."""
+        self._loaded = loaded
         self._discovery.use(self.config)
-        self.metrics.configured(self._current.loaded.generation)
+        self.metrics.configured(loaded.generation)
 
     def _use_file(self, file: Loaded) -> None:
         """Raises ConfigError if it does not go with the changes that were made over HTTP."""
         self._current.use_file(file)
-        self._use()
-        _log.info("configuration loaded", file=str(file.path), warnings=list(self._current.loaded.warnings))
+        self._use(self._current.loaded)
+        _log.info("configuration loaded", file=str(file.path), warnings=list(self._loaded.warnings))
 
     async def _change(self, loaded: Loaded) -> None:
         """Made over HTTP: in use at once, here and for the fronts. Raises BusDown and CommandRefused."""
-        self._use()
+        self._use(loaded)
         self._offer()
         await self._catalogue.tick()
         await self.dispatch.tell()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -21,6 +22,7 @@ from shared.names import ADMIN_QUEUE, OVERLAY
 from tests.integration.counting import until
 from worker.administration.current import CurrentConfiguration
 from worker.administration.store import OverlayStore
+from worker.catalogue import Offer
 from worker.config.loading import Loaded, parse
 from worker.config.overlay import Overlay
 from worker.metrics import WorkerMetrics
@@ -134,6 +136,39 @@ async def test_the_models_that_a_new_provider_is_found_to_have_are_too(world: Wo
     account = {"name": "a", "api_key": "k"}
     fields = {"type": "openai-compatible", "base_url": world.models_url, "credentials": [account]}
     await world.put("providers", "late", fields)
+    await until(world.leads("discovered"))
+
+
+async def test_a_catalogue_never_has_a_new_provider_without_its_models(world: World) -> None:
+    """A worker that hears of them before it uses the provider offers what it uses. Fronts would keep the other one: it
+    is as new as the right one.
+    """
+    slow, may_go_on = world.workers[1], threading.Event()
+    keep_copy = slow._current._store.keep_copy
+
+    def keep_slowly(overlay: Overlay) -> None:
+        may_go_on.wait(20)
+        keep_copy(overlay)
+
+    slow._current._store.keep_copy = keep_slowly  # type: ignore[method-assign]  # to look between the steps
+    offers: list[Offer] = []
+    make = slow._catalogue.offer
+
+    def note(offer: Offer) -> None:
+        offers.append(offer)
+        make(offer)
+
+    slow._catalogue.offer = note  # type: ignore[method-assign]  # as above
+    account = {"name": "a", "api_key": "k"}
+    fields = {"type": "openai-compatible", "base_url": world.models_url, "credentials": [account]}
+    await world.put("providers", "late", fields)
+
+    async def has_heard() -> bool:
+        return any(offer.revision for offer in offers)
+
+    await until(has_heard)
+    assert {offer.catalogue.generation for offer in offers} == {1}
+    may_go_on.set()
     await until(world.leads("discovered"))
 
 
