@@ -46,6 +46,9 @@ def _targets(config: Config) -> Iterator[str]:
     """Targets that lead nowhere as far as can be told without asking any upstream for its models."""
     always = {provider.name: provider.kind.static_models for provider in config.providers}
     open_ended = any(provider.models is None for provider in config.providers)
-    for found in RouteTable.build(config, always).dangling():
+    table = RouteTable.build(config, always)
+    for key, how in table.endless():
+        yield f"{dotted(('models', key))}: {how}"
+    for found in table.dangling():
         if "/" in found.name or not open_ended:
             yield f"{dotted(found.where)}: leads to {found.name!r}: {found.why}"

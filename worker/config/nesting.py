@@ -1,4 +1,6 @@
-"""Routes that lead to routes: circles, and more of them than a request could be led through. By exact names. Pure."""
+"""Routes that lead to routes: circles, and more of them than a request could be led through. By exact names: where
+patterns lead depends on what is asked for, so RouteTable bounds these. Pure.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -6,8 +8,8 @@ from typing import Final
 from worker.config.problems import Location
 from worker.config.route import RouteConfig
 
-_DEEPEST: Final = 32
-_MOST_TARGETS: Final = 1000
+DEEPEST: Final = 32
+MOST_TARGETS: Final = 1000
 _Ways = Mapping[str, list[str]]
 
 
@@ -49,16 +51,16 @@ def _circle(ways: _Ways, start: str, done: set[str]) -> list[str]:
 def _excesses(ways: _Ways) -> Iterator[tuple[str, str]]:
     """Routes are as deep and wide as what they lead to makes them; the innermost that is too much is told."""
     sizes: dict[str, tuple[int, int]] = {}
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         known = [name for name in ways if name not in sizes and all(t in sizes or t not in ways for t in ways[name])]
         for name in known:
             inner = [sizes.get(target, (0, 1)) for target in ways[name]] or [(0, 1)]
             sizes[name] = 1 + max(depth for depth, _ in inner), sum(width for _, width in inner)
     for name in ways:
         if name not in sizes:
-            yield name, f"leads through more than {_DEEPEST} routes, one behind the other"
-        elif sizes[name][1] > _MOST_TARGETS:
+            yield name, f"leads through more than {DEEPEST} routes, one behind the other"
+        elif sizes[name][1] > MOST_TARGETS:
             yield (
                 name,
-                f"leads to {sizes[name][1]} targets by way of other routes; at most {_MOST_TARGETS} are possible",
+                f"leads to {sizes[name][1]} targets by way of other routes; at most {MOST_TARGETS} are possible",
             )

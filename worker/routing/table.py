@@ -5,6 +5,7 @@ fits best, a provider whose pattern fits. In prefix mode nothing is merged, and 
 alone offers.
 """
 
+import contextlib
 import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +13,17 @@ from dataclasses import dataclass, replace
 
 from shared.catalogue import ModelEntry
 from shared.errors import NotFound
+from worker.config.nesting import DEEPEST
 from worker.config.route import Mode, RouteConfig, Strategy
 from worker.config.schema import Config
 from worker.routing.fields import FieldRules, rules_of
 from worker.routing.offers import Labels, Offer, merged, offers_of
 from worker.routing.patterns import STAR, best_match, fill
 from worker.routing.route import Destination, Route, Stage
+from worker.routing.way import Way
 
 _NEAR_NAMES = 3
+_SOME_TEXT = "NAME"
 _OWNER = "penstock"
 
 
@@ -161,17 +165,17 @@ class RouteTable:
 
     def _expand(self, name: str, key: str, route: RouteConfig, star: str) -> Route:
         routing = self._config.routing
-        stages = self._stages(key, route, star, (key,))
+        stages = self._stages(key, route, star, Way((key,), []))
         if not any(stage.destinations for stage in stages):
             raise NotFound(f"The model '{name}' is configured, but none of its targets exists now.", param="model")
         fallbacks = tuple(fill(fallback, star) for fallback in route.fallbacks)
         retries = route.retries or routing.retries
         return Route(name, tuple(stages), fallbacks, retries, route.affinity or routing.affinity, route.queue_wait_s)
 
-    def _stages(self, key: str, route: RouteConfig, star: str, path: tuple[str, ...]) -> list[Stage]:
+    def _stages(self, key: str, route: RouteConfig, star: str, way: Way) -> list[Stage]:
         """One stage; with `priority`, nested routes keep strategies of their own as stages of their own."""
         strategy = route.strategy or self._config.routing.strategy
-        inner = [(target.weight, self._inner(fill(target.model, star), path)) for target in route.targets]
+        inner = [(target.weight, self._inner(fill(target.model, star), way)) for target in route.targets]
         if strategy is Strategy.PRIORITY:
             stages = _joined(key, [stage for _, nested in inner for stage in nested])
         else:
@@ -179,14 +183,15 @@ class RouteTable:
         rules = rules_of(route)
         return [_ruled(stage, rules) for stage in stages]
 
-    def _inner(self, name: str, path: tuple[str, ...]) -> list[Stage]:
+    def _inner(self, name: str, way: Way) -> list[Stage]:
         """What a target leads to. Circles cannot be: the configuration refuses those of exact names, and a pattern is
-        not followed twice.
+        not followed twice. Raises NotFound where that takes too long.
         """
         found = self._configured(name)
-        if found is not None and found[0] not in path:
+        if found is not None and found[0] not in way.keys:
             key, route, star = found
-            return self._stages(key, route, star, (*path, key))
+            return self._stages(key, route, star, way.on(key))
+        way.end(name)
         return [Stage(name, self._config.routing.strategy, tuple(self._offered(name, trust=True)))]
 
     # ---- what is wrong
@@ -203,8 +208,47 @@ class RouteTable:
         for where, name in asked:
             if STAR in name and STAR in key:
                 continue  # what it stands for is known when it is asked for
-            if not any(stage.destinations for stage in self._inner(name, (key,) if "targets" in where else ())):
+            if not self._leads_somewhere(name, (key,) if "targets" in where else ()):
                 yield Dangling(where, name, self._suggestion(name))
+
+    def _leads_somewhere(self, name: str, keys: tuple[str, ...]) -> bool:
+        """What leads too far is told as that; see `endless`."""
+        with contextlib.suppress(NotFound):
+            return any(stage.destinations for stage in self._inner(name, Way(keys, [])))
+        return True
+
+    def endless(self) -> Iterator[tuple[str, str]]:
+        """For `penstock check`: patterns that lead back to themselves by way of others, or too far, and how; as they do
+        for some text. A way back is not followed: there the name means what providers offer.
+        """
+        told: set[frozenset[str]] = set()
+        for key in self._wild:
+            circle = self._circle(fill(key, _SOME_TEXT), (), set())
+            if circle and (routes := frozenset(circle)) not in told:
+                told.add(routes)
+                yield key, f"leads back to itself: {' -> '.join(circle)}"
+            elif not circle:
+                yield from self._too_far(key)
+
+    def _circle(self, name: str, path: tuple[str, ...], done: set[str]) -> tuple[str, ...]:
+        """The first way back from where `name` leads by patterns alone; to a pattern itself there is none."""
+        found = self._configured(name)
+        if found is None or found[0] in path[-1:] or found[0] in done or len(path) > DEEPEST:
+            return ()
+        key, route, star = found
+        if key in path:
+            return (*path[path.index(key) :], key)
+        patterns = [target.model for target in route.targets if STAR in target.model]
+        ways = (self._circle(fill(pattern, star), (*path, key), done) for pattern in patterns)
+        circle = next((way for way in ways if way), ())
+        done.add(key)
+        return circle
+
+    def _too_far(self, key: str) -> Iterator[tuple[str, str]]:
+        try:
+            self._inner(fill(key, _SOME_TEXT), Way((), []))
+        except NotFound as error:
+            yield key, error.message
 
     def _suggestion(self, name: str) -> str:
         near = self._near(name)

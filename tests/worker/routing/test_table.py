@@ -225,3 +225,29 @@ def test_routes_rule_over_providers_and_nested_routes_under_outer_ones() -> None
         "user": "u",
         "stop": ["mine"],
     }
+
+
+def test_patterns_that_lead_back_to_themselves_are_told_once_and_end_with_what_is_offered() -> None:
+    table = build({"a-*": "b-1*", "b-*": ["a-2*", "one/kimi"], "own-*": "own-3*", "gpt-*": "one/*"})
+    assert list(table.endless()) == [("a-*", "leads back to itself: a-* -> b-* -> a-*")]
+    assert labels(table.resolve("a-x")) == ["one/kimi"]
+
+
+def test_patterns_that_all_lead_to_each_other_are_refused_instead_of_followed() -> None:
+    """Ten of them: 9! ways."""
+    keys = [f"{name}-*" for name in "abcdefghij"]
+    longer = [f"{name}-more-*" for name in "abcdefghij"]
+    with pytest.raises(
+        NotFound, match=r"'a-\*' is configured, but leads to more than 1000 targets by way of other routes"
+    ):
+        build(dict.fromkeys(keys, longer)).resolve("a-x")
+
+
+def test_a_long_row_of_patterns_is_told_and_refused() -> None:
+    """Thirty-two are followed; each has one more in front of it."""
+    table = build({f"r{i}-*": f"r{i + 1}-x*" for i in range(32)} | {"r32-*": "one/kimi"})
+    assert labels(table.resolve("r1-x")) == ["one/kimi"]
+    how = "leads through more than 32 routes, one behind the other"
+    assert list(table.endless()) == [("r0-*", f"The model 'r0-*' is configured, but {how}.")]
+    with pytest.raises(NotFound, match=how):
+        table.resolve("r0-x")
