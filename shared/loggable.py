@@ -15,6 +15,7 @@ _MOST_WORD: Final = 200
 _MOST_TEXT: Final = 1000
 _MOST_WORDS: Final = 20
 _WORD: Final = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]*")
+_UPSTREAM_ID: Final = re.compile(r"req_[0-9A-Za-z]{8,64}")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 # A key or an id has digits or capitals; what addresses an endpoint has not.
 _PATH_SEGMENT: Final = re.compile(r"[a-z_.-]{1,24}|v\d{1,2}|")
@@ -32,6 +33,11 @@ def word(value: object) -> object:
     if isinstance(value, str) and len(value) <= _MOST_WORD and _WORD.fullmatch(value):
         return value
     return WITHHELD
+
+
+def upstream_id(value: object) -> object:
+    """What OpenAI and Anthropic call a request. Nothing else that an upstream says is logged: it might be a secret."""
+    return value if isinstance(value, str) and _UPSTREAM_ID.fullmatch(value) else WITHHELD
 
 
 def words(value: object) -> object:
@@ -94,7 +100,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "attempt": Field("attempt", number),
         "credential": Field("credential", word),
         "upstream_model": Field("gen_ai.response.model", word),
-        "upstream_request_id": Field("upstream_request_id", word),
+        "upstream_request_id": Field("upstream_request_id", upstream_id),
         "fault": Field("fault", word),
         "wait_s": Field("wait_s", number),
         "retry_after_s": Field("retry_after_s", number),
@@ -108,6 +114,7 @@ FIELDS: Final[Mapping[str, Field]] = MappingProxyType(
         "source": Field("source", word),
         "running": Field("running", number),
         "process": Field("process", word),
+        "task": Field("task", text),
         "signal": Field("signal", word),
         "exit_status": Field("exit_status", number),
         "host": Field("server.address", word),

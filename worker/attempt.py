@@ -20,8 +20,8 @@ from worker.routing.route import Destination
 
 _log = structlog.get_logger()
 
-# What an upstream's support asks for: Anthropic; OpenAI and most others; Azure.
-_REQUEST_IDS = ("request-id", "x-request-id", "apim-request-id")
+# What an upstream's support asks for: Anthropic, OpenAI.
+_REQUEST_IDS = ("request-id", "x-request-id")
 
 
 class Attempt:

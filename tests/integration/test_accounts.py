@@ -79,12 +79,12 @@ async def test_random_draws_among_the_targets_and_spares_the_standby(gateway: Ga
 
 
 async def test_a_failure_is_tried_again_with_another_credential(gateway: Gateway, upstream: Counting) -> None:
-    upstream.plan["failing-a"] = [error(500, "broken", **{"x-request-id": "req_of_the_upstream"})]
+    upstream.plan["failing-a"] = [error(500, "broken", **{"x-request-id": "req_011CTfW5wZ9q8XnR"})]
     upstream.plan["failing-b"] = []
     answer = await gateway.ask("failing")
     assert (answer.status_code, answer.headers["x-penstock-attempts"]) == (200, "2")
     assert upstream.keys() == ["failing-a", "failing-b"]
-    assert '"upstream_request_id":"req_of_the_upstream"' in gateway.system.logs()
+    assert '"upstream_request_id":"req_011CTfW5wZ9q8XnR"' in gateway.system.logs()
 
 
 async def test_a_limited_account_rests_and_the_client_waits_instead_of_failing(
