@@ -15,6 +15,7 @@ from api.relay import Relay
 from api.settings import ApiSettings
 from shared.bus import Bus
 from shared.metrics_server import new_registry
+from shared.vital import start_vital
 
 _START_S: Final = 2.0
 
@@ -39,7 +40,7 @@ class FrontState:
     async def start(self) -> None:
         """Returns when requests can be served: they come as soon as somebody listens. Does not wait long for Redis."""
         await self.bus.start()
-        self._tasks = [asyncio.create_task(self.catalogue.run()), asyncio.create_task(self._clocks.run())]
+        self._tasks = [start_vital(self.catalogue.run(), "catalogue"), start_vital(self._clocks.run(), "clocks")]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_S):
                 await self.bus.subscribed.wait()

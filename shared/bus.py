@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.pipe import Argument, BusDown, CommandRefused, Link, NotRun, Pipe
+from shared.vital import start_vital
 
 __all__ = ["Argument", "Bus", "BusDown", "CommandRefused", "NotRun", "Script"]
 
@@ -49,9 +50,9 @@ class Bus:
 
     async def start(self) -> None:
         """Begins to connect; await `up` and `subscribed` to know that it has."""
-        self._tasks.append(asyncio.create_task(self._commands.run(), name="redis commands"))
+        self._tasks.append(start_vital(self._commands.run(), "redis commands"))
         if self._callbacks:
-            self._tasks.append(asyncio.create_task(self._subscriber.run(), name="redis subscriber"))
+            self._tasks.append(start_vital(self._subscriber.run(), "redis subscriber"))
 
     async def close(self) -> None:
         for task in self._tasks:

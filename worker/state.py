@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import structlog
 
 from shared.bus import Bus, BusDown, CommandRefused
+from shared.vital import start_vital
 from worker.administration.current import CurrentConfiguration
 from worker.administration.intake import Intake
 from worker.administration.masks import Masks
@@ -85,13 +86,13 @@ class WorkerState:
         await self.dispatch.tell()
         await self._catalogue.publish_now()
         self._tasks = [
-            asyncio.create_task(self._look_after(), name="catalogue and discovery"),
-            asyncio.create_task(self.dispatch.look_after(), name="accounts"),
-            asyncio.create_task(watch(self._file, self._environ, self._use_file, self._keep), name="configuration"),
-            asyncio.create_task(self._current.follow(), name="changes"),
+            start_vital(self._look_after(), "catalogue and discovery"),
+            start_vital(self.dispatch.look_after(), "accounts"),
+            start_vital(watch(self._file, self._environ, self._use_file, self._keep), "configuration"),
+            start_vital(self._current.follow(), "changes"),
         ]
         if administers:
-            self._tasks.append(asyncio.create_task(self._intake.run(), name="administration"))
+            self._tasks.append(start_vital(self._intake.run(), "administration"))
 
     async def close(self) -> None:
         for task in self._tasks:

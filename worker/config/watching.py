@@ -1,10 +1,12 @@
 """Picks up edits of the configuration file while the worker runs; a broken edit changes nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import structlog
 from watchfiles import awatch
 
 from worker.config.loading import Loaded, load
@@ -12,6 +14,8 @@ from worker.config.problems import ConfigError
 
 # Network file systems and some bind mounts tell nothing of a change.
 _LOOK_ANYWAY_S = 5.0
+_NO_WATCH = "the system gave no watch; fs.inotify.max_user_instances may be raised"
+_log = structlog.get_logger()
 
 _Signature = tuple[int, int, int] | None
 
@@ -43,23 +47,39 @@ async def watch(
 
 
 async def _signatures(path: Path, look_anyway_s: float) -> AsyncIterator[_Signature]:
-    """The file's signature after whatever happened in the folders on which it depends."""
+    """The file's signature after whatever happened in the folders on which it depends.
+
+    A system that has no watch left to give, as hosts of many containers often have not, is looked at now and then.
+    """
+    told = False
     while True:
         folders = _folders(path)
-        watching = awatch(
-            *folders,
-            watch_filter=None,
-            recursive=False,
-            debounce=200,
-            step=200,
-            rust_timeout=int(look_anyway_s * 1000),
-            yield_on_timeout=True,
-            ignore_permission_denied=True,
-        )
-        async for _ in watching:
+        try:
+            async for _ in _happenings(folders, look_anyway_s):
+                yield _signature(path)
+                if _folders(path) != folders:
+                    break
+        except (RuntimeError, OSError) as error:  # the first is the library's
+            if not told:
+                _log.warning(
+                    "edits are found by looking", reason=f"{error}; fs.inotify.max_user_instances may be raised"
+                )
+                told = True
+            await asyncio.sleep(look_anyway_s)
             yield _signature(path)
-            if _folders(path) != folders:
-                break
+
+
+def _happenings(folders: tuple[Path, ...], look_anyway_s: float) -> AsyncGenerator[Any, None]:
+    return awatch(
+        *folders,
+        watch_filter=None,
+        recursive=False,
+        debounce=200,
+        step=200,
+        rust_timeout=int(look_anyway_s * 1000),
+        yield_on_timeout=True,
+        ignore_permission_denied=True,
+    )
 
 
 def _folders(path: Path) -> tuple[Path, ...]:

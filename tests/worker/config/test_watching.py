@@ -142,3 +142,23 @@ async def test_an_edit_between_loading_and_watching_is_not_lost(path: Path) -> N
 
 async def test_without_a_file_there_is_nothing_to_watch() -> None:
     await watch(load(None, {}), {}, lambda _: None, lambda _: None)
+
+
+async def test_where_the_system_has_no_watch_to_give_edits_are_found_by_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hosts of many containers run out of them; nobody would hear of any edit again."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Error creating recommended watcher: Too many open files (os error 24)")
+
+    monkeypatch.setattr("worker.config.watching.awatch", refuse)
+    path, seen = tmp_path / "penstock.yaml", asyncio.Queue[Loaded | ConfigError]()
+    write(path, config(1111))
+    watching = watch(load(path, {}), {}, seen.put_nowait, seen.put_nowait, look_anyway_s=0.02)
+    task = asyncio.create_task(watching)
+    for port in (2222, 3333):
+        write(path, config(port))
+        assert await next_port(seen) == port
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
