@@ -158,12 +158,16 @@ class _Chat:
         """Of as many destinations as there may be tries. Raises NoLease when nobody could start, to wait then."""
         stage, destinations = choice.stages[0]
         most = max(1, route.retries.attempts - self._sender.history.counted)
+        faults: list[_Fault] = []
 
         async def contend(destination: Destination) -> tuple[Attempt, bytes | None]:
+            if not choice.may_ask(destination):  # after a fault that leads to no other target
+                raise faults[-1]
             try:
                 return await self._send(*await choice.lease(stage, [destination]))
             except _Fault as fault:
                 choice.narrow(fault.destination, fault.lease, fault.error)
+                faults.append(fault)
                 raise
 
         async def discard(late: tuple[Attempt, bytes | None]) -> None:
@@ -172,6 +176,8 @@ class _Chat:
         try:
             return await race([partial(contend, one) for one in destinations[:most]], stage.race_delay_s, discard)
         except NoLease:
+            if faults:
+                raise faults[-1] from None
             return await self._try_one(choice, route, waits)
 
     async def _send(self, destination: Destination, lease: Lease | None) -> tuple[Attempt, bytes | None]:

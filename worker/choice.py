@@ -50,7 +50,7 @@ class Choice:
         self._job = job
         self._body = body
         self._open = list(route.destinations)
-        self._left_out: set[tuple[str, str]] = set()
+        self._left_out: set[tuple[str, str, str]] = set()  # provider, model, credential
         self._kept = _kept(dispatch, route, job, body)
 
     @property
@@ -58,6 +58,9 @@ class Choice:
         """Those that have a destination left, with what is left."""
         left = [(stage, [one for one in stage.destinations if one in self._open]) for stage in self._route.stages]
         return [(stage, destinations) for stage, destinations in left if destinations]
+
+    def may_ask(self, destination: Destination) -> bool:
+        return any(one is destination for one in self._open)
 
     async def take(self, patience: Patience) -> tuple[Destination, Lease | None]:
         """The first stage that has room gives it; when none has, the first one waits. Raises NoLease."""
@@ -87,7 +90,7 @@ class Choice:
         if lease is None or not allowed.same_target:
             self._open = [one for one in self._open if one is not destination]
         elif stays_in_use(error.fault, error.retry_after_s):
-            self._left_out.add((lease.pool, lease.credential))
+            self._left_out.add((lease.pool, destination.model, lease.credential))
         if not allowed.other_targets:
             self._open = [one for one in self._open if one is destination]
         return bool(self._open)
@@ -106,8 +109,19 @@ class Choice:
             kept=self._kept,
             kept_s=round(affinity.ttl_s) if affinity else 0,
             luck=random.random(),  # noqa: S311  no secret
-            left_out=frozenset(self._left_out),
+            left_out=self._left_out_of(order),
             awaited=patience.reasons if patience else frozenset(),
+        )
+
+    def _left_out_of(self, order: Sequence[Destination]) -> frozenset[tuple[int, str]]:
+        """An account that failed with one model may serve another."""
+        if not self._left_out:
+            return frozenset()
+        return frozenset(
+            (number, credential)
+            for number, one in enumerate(order)
+            for pool, model, credential in self._left_out
+            if (pool, model) == (one.provider.name, one.model)
         )
 
     def _tokens(self, destinations: Sequence[Destination]) -> int:

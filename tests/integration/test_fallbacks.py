@@ -39,7 +39,13 @@ def configuration(port: int) -> dict[str, Any]:
         "hurried": {"targets": ["slow"], "fallbacks": ["ready"], "retries": {"within_s": 2}},
         "hurried-alone": {"targets": ["alone"], "retries": {"within_s": 2}},
     }
-    providers = [entry(name, port, {}) for name in names]
+    models |= {
+        "one-account": {"strategy": "priority", "targets": ["kept-other", "kept"]},
+        "race": {"strategy": "race", "race_delay_s": 30, "targets": ["wrong", "ready"]},
+        "race-of-busy": {"strategy": "race", "race_delay_s": 30, "targets": ["broken", "busy"], "fallbacks": ["ready"]},
+    }
+    providers = [entry(name, port, {}) for name in (*names, "wrong", "broken")]
+    providers.append(entry("busy", port, {"limits": {"rpm": 1}}))
     return {"providers": providers, "models": models, "keys": [{"name": "test", "key": CLIENT_KEY}]}
 
 
@@ -116,3 +122,27 @@ async def test_without_a_fallback_the_client_hears_of_the_limit(gateway: Gateway
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
     assert answer.json()["error"]["code"] == "rate_limit_exceeded"
     assert upstream.models() == ["alone"]
+
+
+async def test_a_wrong_request_is_not_sent_to_the_next_of_a_race(gateway: Gateway, upstream: Counting) -> None:
+    upstream.plan["wrong"] = [fault(400, "invalid_value", 1)]
+    assert (await gateway.ask("race")).status_code == 400
+    assert upstream.models() == ["wrong"]
+
+
+async def test_a_race_in_which_one_failed_does_not_wait_for_the_limit_of_the_other(
+    gateway: Gateway, upstream: Counting
+) -> None:
+    assert (await gateway.ask("busy")).status_code == 200
+    upstream.plan["broken"] = [fault(400, "context_length_exceeded", 1)]
+    upstream.plan["broken-a"] = [fault(500, "broken", 1)]
+    assert await attempts(gateway, "race-of-busy") == 2
+    assert upstream.models() == ["busy", "broken", "ready"]
+
+
+async def test_an_account_that_failed_with_one_model_is_asked_for_the_next(
+    gateway: Gateway, upstream: Counting
+) -> None:
+    upstream.plan["kept-other"] = [(500, {"error": {"message": "no", "code": "broken"}}, {})]
+    assert await attempts(gateway, "one-account") == 2
+    assert upstream.models() == ["kept-other", "kept"]

@@ -36,7 +36,8 @@ class Candidate:
 class Ask:
     """What a request wants. Without `rid` it never waits in line; `place` orders the line; `deadline_ms` is unix time
     by which it must have been leased; with `awaited`, it waits for these reasons of a Delay alone. `order` is "given",
-    "turns" (by weight, counted under `turns`) or "least-busy".
+    "turns" (by weight, counted under `turns`) or "least-busy". `left_out` has a candidate's number and a
+    credential that is not asked for it.
     """
 
     candidates: Sequence[Candidate]
@@ -49,7 +50,7 @@ class Ask:
     kept: str = ""
     kept_s: int = 0
     luck: float = 0.0
-    left_out: frozenset[tuple[str, str]] = frozenset()
+    left_out: frozenset[tuple[int, str]] = frozenset()
     awaited: frozenset[str] = frozenset()
 
 
@@ -192,7 +193,7 @@ class Accounts:
             self._lines.difference_update(line for line, waits in zip(lines, waiting, strict=True) if not waits)
 
     def _arguments(self, ask: Ask, lease_id: str) -> list[Argument]:
-        left_out = "".join(f" {pool}/{name} " for pool, name in ask.left_out)
+        left_out = "".join(f" {number}/{name} " for number, name in ask.left_out)
         args: list[Argument] = [
             ask.rid,
             ask.place,

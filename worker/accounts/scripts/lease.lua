@@ -1,7 +1,7 @@
 -- Chooses a target and one of its credentials, and leases it; or says how long the shortest wait is.
 -- ARGV rid ("" never waits in line), place in line, deadline (unix ms), lease, lease ms, tokens, strategy: given | turns |
 --      least-busy, turns ("" or the route), affinity key, affinity ttl in s, random number in [0, 1), credentials to leave
---      out (" a/b c/d "), what it waits for (" rpm tpm ", "" anything),
+--      out (" target/credential ... "), what it waits for (" rpm tpm ", "" anything),
 --      then for each target: pool, generation, digest, weight, credential ("" any), turn
 -- -> {"leased", target, credential, unix ms, 1 if it is a probe} | {"wait", target, ms, why} | {"late", target, ms, why} |
 --    {"rests", target, ms, why} in time, but it does not wait for this |
@@ -58,7 +58,7 @@ local function arrange()
 end
 
 local function is_left_out(target, credential)
-  return string.find(left_out, ' ' .. target.pool .. '/' .. credential .. ' ', 1, true) ~= nil
+  return string.find(left_out, ' ' .. target.number .. '/' .. credential .. ' ', 1, true) ~= nil
 end
 
 local function return_rested(target)
