@@ -54,7 +54,8 @@ class Sink(Protocol):
 class UpstreamAnswer:
     """`first`, then `rest`; and `aclose`, however they ended: that, and a cancellation, ends the upstream's work.
     When all is read, `usage`, `finish_reasons` (by choice) and `done` (the upstream's own end marker was seen) tell
-    how it went, and `response_headers` what the upstream said of its limits.
+    how it went, and `response_headers` what the upstream said of its limits. From the first content on, or the first of
+    a whole answer, it is `speaking`.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class UpstreamAnswer:
         self._include_usage = include_usage
         self._most_bytes = most_bytes
         self._proxy = proxy
-        self._speaking = False
+        self.speaking = False
         self._held: list[bytes] = []  # events that are still to be given out
         self._estimate = UsageEstimate(call.body)
         self._deadline: Deadline
@@ -194,6 +195,7 @@ class UpstreamAnswer:
 
     async def _plain(self, body: UpstreamBody) -> bytes:
         def heard() -> None:
+            self.speaking = True
             self._deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
 
         whole = await self._deadline.bound(body.read(self._most_bytes, heard))
@@ -223,7 +225,7 @@ class UpstreamAnswer:
     async def _flow(self, reading: Reading) -> AsyncIterator[bytes]:
         """Yields what has the first content; what follows goes to `out` as it comes; yields what comes at the end."""
         ended = await reading.run(self._await_content)
-        if self._held and self._speaking:
+        if self._held and self.speaking:
             yield self._released()
         while not ended:
             ended = await reading.run(self._pass_on)
@@ -238,7 +240,7 @@ class UpstreamAnswer:
     def _await_content(self, group: list[Chunk]) -> bool:
         self._held += self._shown(group)
         self._note_content(group)
-        return not self._speaking
+        return not self.speaking
 
     def _pass_on(self, group: list[Chunk]) -> bool:
         events = b"".join(self._shown(group))
@@ -309,8 +311,8 @@ class UpstreamAnswer:
 
     def _note_content(self, group: Iterable[Chunk]) -> None:
         """Is there content, which a client would see? A role alone is none. From then on silence is another limit's."""
-        if not self._speaking and any(map(_speaks, group)):
-            self._speaking = True
+        if not self.speaking and any(map(_speaks, group)):
+            self.speaking = True
             self._deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
 
 

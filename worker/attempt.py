@@ -48,7 +48,7 @@ class Attempt:
         self._request_id = request_id
         self._accounts = accounts
         self._metrics = metrics
-        self._answered = self._read_out = False  # its first content has come; all has
+        self._read_out = False
         self._began = time.perf_counter()
 
     async def first(self) -> bytes | None:
@@ -62,7 +62,6 @@ class Attempt:
         except BaseException as error:
             await self.end(error)
             raise
-        self._answered = True
         self._metrics.first_content(provider, time.perf_counter() - self._began)
         if self.lease is not None:
             self._accounts.recover(self.lease)
@@ -114,7 +113,7 @@ class Attempt:
         )
         if self.lease is None:
             return
-        only_long = self._answered and error.code == TOTAL  # a long answer says nothing ill of the account
+        only_long = self.answer.speaking and error.code == TOTAL  # a long answer says nothing ill of the account
         wait_s = error.retry_after_s if error.retry_after_s is not None else read_retry_after(headers, time.time())
         self._accounts.settle(
             self.lease,

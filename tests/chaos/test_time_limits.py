@@ -26,6 +26,8 @@ async def test_the_whole_answer_has_a_limit(tmp_path_factory: pytest.TempPathFac
     """However often it passes while the upstream speaks, the account is not to blame that answers are long."""
     limits = {"connect_s": 2, "first_token_s": 5, "between_chunks_s": 5, "total_s": 2}
     with build_arena(tmp_path_factory.mktemp("arena"), provider={"timeouts": limits}) as arena:
+        whole = await arena.client.many(6, "num-n100-g100", stream=False, limit_s=30)
+        assert {(result.status, (result.error or {})["code"]) for result in whole} == {(504, "total_timeout")}
         for result in await arena.client.many(6, "num-n100-g100", limit_s=30):
             assert result.honest_error
             assert result.error is not None

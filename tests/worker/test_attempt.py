@@ -37,6 +37,7 @@ class Slow(UpstreamAnswer):
     def __init__(self) -> None:
         self.usage = None
         self.response_headers = {}
+        self.speaking = True
         self.closing, self.may_close = asyncio.Event(), asyncio.Event()
 
     async def first(self) -> bytes | None:
