@@ -65,7 +65,8 @@ async def _serve(settings: ApiSettings) -> None:
     state = FrontState(settings)
     start_metrics_server(state.registry, os.environ, default_port=FRONT_PORT)
     collect_rarely()
-    _log.info("front starts", front=state.relay.front, host=settings.host, port=settings.port)
+    host, port = settings.address()
+    _log.info("front starts", front=state.relay.front, host=host, port=port)
     try:
         await Server(create_app(state), state).serve()
     except SystemExit:  # uvicorn's way to say that it cannot listen

@@ -23,6 +23,14 @@ class ApiSettings:
     """So long a stopping front still takes requests, telling each client to connect anew, before it stops listening. So
     long after that it keeps idle connections: longer than nginx does, or requests would be lost."""
 
+    def address(self) -> tuple[str, int]:
+        """Host and port on which the front listens; of a Unix socket its path, and 0."""
+        if self.fd is None:
+            return self.host, self.port
+        with socket.socket(fileno=os.dup(self.fd)) as listener:
+            name = listener.getsockname()
+        return (name, 0) if isinstance(name, str) else (name[0], name[1])
+
     def is_private(self) -> bool:
         """Whether only this machine can reach the front. An empty host means all interfaces."""
         if self.fd is None:

@@ -31,9 +31,12 @@ def test_an_inherited_socket_tells_its_own_address(host: str, *, private: bool) 
     with socket.create_server((host, 0)) as listener:
         settings = ApiSettings("redis://x", host="127.0.0.1", fd=listener.fileno())
         assert settings.is_private() is private
+        assert settings.address() == listener.getsockname()
         assert listener.getsockname()[0] == host, "still open"
 
 
 def test_a_unix_socket_is_private() -> None:
     with socket.socket(socket.AF_UNIX) as listener:
-        assert ApiSettings("redis://x", host="0.0.0.0", fd=listener.fileno()).is_private()
+        settings = ApiSettings("redis://x", host="0.0.0.0", fd=listener.fileno())
+        assert settings.is_private()
+        assert settings.address() == ("", 0)
