@@ -13,6 +13,7 @@ from tests.servers import RedisServer
 from tests.system import CLIENT_KEY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+BROKEN: tuple[int, dict[str, Any], dict[str, str]] = (500, {"error": {"message": "no", "code": "broken"}}, {})
 
 
 def fault(status: int, code: str, retry_after: int) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -42,7 +43,13 @@ def configuration(port: int) -> dict[str, Any]:
     models |= {
         "one-account": {"strategy": "priority", "targets": ["kept-other", "kept"]},
         "race": {"strategy": "race", "race_delay_s": 30, "targets": ["wrong", "ready"]},
-        "race-of-busy": {"strategy": "race", "race_delay_s": 30, "targets": ["broken", "busy"], "fallbacks": ["ready"]},
+        "race-of-busy": {
+            "strategy": "race",
+            "race_delay_s": 30,
+            "targets": ["broken", "busy"],
+            "fallbacks": ["ready"],
+            "queue_wait_s": 90,
+        },
     }
     providers = [entry(name, port, {}) for name in (*names, "wrong", "broken")]
     providers.append(entry("busy", port, {"limits": {"rpm": 1}}))
@@ -134,8 +141,7 @@ async def test_a_race_in_which_one_failed_does_not_wait_for_the_limit_of_the_oth
     gateway: Gateway, upstream: Counting
 ) -> None:
     assert (await gateway.ask("busy")).status_code == 200
-    upstream.plan["broken"] = [fault(400, "context_length_exceeded", 1)]
-    upstream.plan["broken-a"] = [fault(500, "broken", 1)]
+    upstream.plan["broken-a"] = [BROKEN]
     assert await attempts(gateway, "race-of-busy") == 2
     assert upstream.models() == ["busy", "broken", "ready"]
 
@@ -143,6 +149,6 @@ async def test_a_race_in_which_one_failed_does_not_wait_for_the_limit_of_the_oth
 async def test_an_account_that_failed_with_one_model_is_asked_for_the_next(
     gateway: Gateway, upstream: Counting
 ) -> None:
-    upstream.plan["kept-other"] = [(500, {"error": {"message": "no", "code": "broken"}}, {})]
+    upstream.plan["kept-other"] = [BROKEN]
     assert await attempts(gateway, "one-account") == 2
     assert upstream.models() == ["kept-other", "kept"]
