@@ -62,6 +62,7 @@ class _Chat:
         self._routes = state.dispatch.routes
         self._accounts = state.dispatch.accounts
         self._sender = Sender(state, job)
+        self._has_waited = job.triple[2] > 1
 
     async def answer(self) -> None:
         if time.time() * 1000 > self._job.envelope.deadline_ms and not self._job.out.shown:
@@ -181,6 +182,8 @@ class _Chat:
             return await self._try_one(choice, route, waits)
 
     async def _send(self, destination: Destination, lease: Lease | None) -> tuple[Attempt, bytes | None]:
+        if self._has_waited and lease is not None:
+            self._leave_lines()
         attempt = await self._prepare(destination, lease)
         try:
             return attempt, await attempt.first()
@@ -216,11 +219,25 @@ class _Chat:
 
     # ---- waiting
 
+    def _leave_lines(self) -> None:
+        """It may have stood in line for another account than the one that it got, and would be in the way of all behind
+        it there for as long as it runs.
+        """
+        self._has_waited = False
+        routes = [self._route()]
+        names = deque(routes[0].fallbacks)
+        while (route := self._fallback(names)) is not None:
+            routes.append(route)
+        self._accounts.leave(
+            self._job.triple[0], {(one.provider.name, one.credential) for route in routes for one in route.destinations}
+        )
+
     async def _wait_or_fail(self, route: Route, delay: Delay, failure: UpstreamError | None) -> None:
         patient = failure is None or failure.fault in _WORTH_WAITING or delay.wait_s < _SOON_S
         if delay.kind == "wait" and patient:
             if delay.wait_s > _WAIT_HERE_S:
                 raise Park(delay.wait_s, self._sender.history.encode())
+            self._has_waited = True
             await asyncio.sleep(delay.wait_s)
             return
         rests = delay.kind == "rests" and patient

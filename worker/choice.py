@@ -67,7 +67,7 @@ class Choice:
         stages = self.stages
         for stage, destinations in stages if len(stages) > 1 else ():
             try:
-                return await self.lease(stage, destinations)
+                return await self.lease(stage, destinations, Patience(0))
             except NoLease:
                 continue
         return await self.lease(*stages[0], patience)

@@ -1,5 +1,6 @@
 """When a request goes on to another model, and when it waits for its own: through front, queue and worker."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import closing
 from typing import Any
@@ -41,6 +42,8 @@ def configuration(port: int) -> dict[str, Any]:
         "hurried-alone": {"targets": ["alone"], "retries": {"within_s": 2}},
     }
     models |= {
+        "near-pair": {"targets": ["near", "near-other"]},
+        "near-first": {"strategy": "priority", "targets": ["near-pair", "far"], "queue_wait_s": 90},
         "one-account": {"strategy": "priority", "targets": ["kept-other", "kept"]},
         "race": {"strategy": "race", "race_delay_s": 30, "targets": ["wrong", "ready"]},
         "race-of-busy": {
@@ -53,6 +56,7 @@ def configuration(port: int) -> dict[str, Any]:
     }
     providers = [entry(name, port, {}) for name in (*names, "wrong", "broken")]
     providers.append(entry("busy", port, {"limits": {"rpm": 1}}))
+    providers += [entry(name, port, {"limits": {"concurrency": 1}}) for name in ("near", "far")]
     return {"providers": providers, "models": models, "keys": [{"name": "test", "key": CLIENT_KEY}]}
 
 
@@ -152,3 +156,24 @@ async def test_an_account_that_failed_with_one_model_is_asked_for_the_next(
     upstream.plan["kept-other"] = [BROKEN]
     assert await attempts(gateway, "one-account") == 2
     assert upstream.models() == ["kept-other", "kept"]
+
+
+async def test_who_waited_for_one_account_and_got_another_stands_in_nobodys_way(
+    gateway: Gateway, upstream: Counting
+) -> None:
+    """Its place in the first account's line would hold up all behind it for as long as it streams."""
+    gates = upstream.gates
+    near, far = gates["near-a"], gates["far-a"] = asyncio.Event(), asyncio.Event()
+    first = [asyncio.create_task(gateway.ask(model)) for model in ("near", "far")]
+    await upstream.is_called(2)
+    moved = asyncio.create_task(gateway.ask("near-first"))
+    await gateway.waits("near", 1)
+    gates["far-a"] = asyncio.Event()
+    far.set()
+    await upstream.is_called(3)
+    assert upstream.models()[-1] == "far"
+    near.set()
+    async with asyncio.timeout(20):
+        assert (await gateway.ask("near")).status_code == 200
+    gates["far-a"].set()
+    assert {answer.status_code for answer in await asyncio.gather(moved, *first)} == {200}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
 from shared.bus import Argument, Bus, BusDown, Script
@@ -167,6 +168,10 @@ class Accounts:
         """First content has come. Only a probe has news for the others."""
         if lease.probe:
             self._post(self._scripts.recover, [lease.pool, lease.credential, lease.id])
+
+    def leave(self, rid: str, lines: Iterable[tuple[str, str]]) -> None:
+        """A request that may have waited for these (pool, credential or "" for any) is served now, by whichever."""
+        self._post(self._scripts.leave, [rid, *chain.from_iterable(lines)])
 
     def bench(self, pool: str, credential: str, fault: Fault, suffered: Consequence) -> None:
         """A fault was seen without a lease: by a health check, or when a token could not be renewed."""

@@ -111,6 +111,23 @@ async def test_a_freed_place_goes_to_the_first_in_line_at_once(bench: Bench) -> 
         assert waiters.served == list(range(3 + number))
 
 
+async def test_who_is_served_elsewhere_holds_up_nobody_while_it_runs(bench: Bench) -> None:
+    accounts = await bench.worker(provider(weights="1", concurrency=1))
+    waiters = Waiters(bench, accounts)
+    for number in range(3):
+        await waiters.ask(number)
+    await waiters.leave(1)
+    await bench.bus.command("HSET", OWNER, "f.1", "w")
+    accounts.settle(waiters.leases[0], well=True)
+    await bench.heard(accounts)
+    await waiters.claim()
+    assert waiters.served == [0], "the place is the first one's"
+    accounts.leave("f.1", [("p", ""), ("p", "a")])
+    await bench.heard(accounts)
+    await waiters.claim()
+    assert waiters.served == [0, 2]
+
+
 async def test_who_cannot_make_the_deadline_is_told_at_once_how_long_it_takes(bench: Bench) -> None:
     """60 a minute, one is served at once: the thirtieth second ends after about thirty."""
     waiters = Waiters(bench, await bench.worker(provider(weights="1", rpm=60)), wait_ms=30_000)

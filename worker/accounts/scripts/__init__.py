@@ -17,12 +17,13 @@ class AccountScripts:
     recover: Script
     renew: Script
     sync: Script
+    leave: Script
 
     def all(self) -> tuple[Script, ...]:
-        return self.lease, self.settle, self.recover, self.renew, self.sync
+        return self.lease, self.settle, self.recover, self.renew, self.sync, self.leave
 
 
 def load_scripts(clock: str = REDIS_CLOCK) -> AccountScripts:
     prelude = clock + (_FOLDER / "prelude.lua").read_text()
-    names = ("lease", "settle", "recover", "renew", "sync")
+    names = ("lease", "settle", "recover", "renew", "sync", "leave")
     return AccountScripts(*(Script(name, prelude + (_FOLDER / f"{name}.lua").read_text()) for name in names))
