@@ -27,6 +27,7 @@ from worker.providers.contract import Credential, Settings, UpstreamRequest, Ups
 STORE = Script("discovery", (files("worker") / "discovery.lua").read_text())
 _MOST_BYTES = 8 * 1024 * 1024
 _TOTAL_S = 30.0
+_MOST_PAGES = 50
 _AFTER_FAILURE_S = 30.0
 _JITTER = 0.1
 _OK = range(200, 300)
@@ -194,13 +195,27 @@ class Discovery:
         request = provider.kind.models_request(settings, credential)
         if request is None:
             return None
+        found: set[str] = set()
+        clock = asyncio.get_running_loop().time
+        ends_s = clock() + _TOTAL_S
+        for _ in range(_MOST_PAGES):
+            page, request = await self._page(provider, request, total_s=round(max(ends_s - clock(), 0.1), 1))
+            found.update(page)
+            if request is None:
+                break
+        return sorted(found)
+
+    async def _page(
+        self, provider: ProviderConfig, request: UpstreamRequest, *, total_s: float
+    ) -> tuple[list[str], UpstreamRequest | None]:
+        """The model ids of a page, and the request for the next one. Raises UpstreamError."""
         proxy = provider.proxy.get_secret_value() if provider.proxy else None
         connect_s = provider.timeouts.connect_s
-        answer = await self._fetch(request, connect_s=connect_s, total_s=_TOTAL_S, most_bytes=_MOST_BYTES, proxy=proxy)
+        answer = await self._fetch(request, connect_s=connect_s, total_s=total_s, most_bytes=_MOST_BYTES, proxy=proxy)
         try:
             if answer.status not in _OK:
                 raise provider.kind.parse_error(answer.status, answer.headers, answer.body)
-            return sorted(set(provider.kind.parse_models(answer.body)))
+            return provider.kind.parse_models(answer.body), provider.kind.next_models_request(request, answer.body)
         except MISSHAPEN as error:
             raise misshapen() from error
 

@@ -3,8 +3,8 @@
 In the type's folder
     errors.json          [{"status", "headers"?, "body", "fault", "retry_after_s"?, "code"?, "param"?}]: `parse_error`.
                          `body` is JSON or a text; a text is sent as it stands.
-    models.json          {"request", "body", "models"}: the list call, an answer, and the ids found in it; `"settings"`
-                         and `"credential"` as in chat.json.
+    models.json          {"request", "body", "models"}: the list call, an answer, and the ids found in it; "next", the
+                         call for its next page where it has one; `"settings"` and `"credential"` as in chat.json.
     garbage.json         true where any text is a valid answer of this upstream (raw text): no garbage is tried.
 
 In a case's folder

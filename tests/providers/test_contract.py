@@ -170,13 +170,16 @@ def test_any_body_of_any_status_is_an_error(name: str, status: int) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if (FOLDER / name / "models.json").exists()])
 def test_models_are_listed(name: str) -> None:
-    """The list call is golden and its answer gives the ids."""
+    """The list call is golden, and its answer gives the ids and what to ask for the rest of them."""
     provider = providers()[name]
     fixture = json.loads((FOLDER / name / "models.json").read_bytes())
     request = provider.models_request(settings(provider, fixture), credential(provider, fixture))
     assert request is not None
     assert as_golden(request) == fixture["request"]
-    assert provider.parse_models(response(fixture).body) == fixture["models"]
+    body = response(fixture).body
+    assert provider.parse_models(body) == fixture["models"]
+    further = provider.next_models_request(request, body)
+    assert (further and as_golden(further)) == fixture.get("next")
     for body in GARBAGE[4:7]:
         with pytest.raises(UpstreamError):
             provider.parse_models(body)

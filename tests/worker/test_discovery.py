@@ -33,6 +33,14 @@ class Lister:
             return web.json_response({"error": {"message": "no"}}, status=status, headers=self.headers)
         return web.json_response({"object": "list", "data": [{"id": model} for model in self.models]})
 
+    async def answer_page(self, request: web.Request) -> web.Response:
+        """As DashScope does, which pages its list."""
+        page, size = int(request.query["page_no"]), int(request.query["page_size"])
+        self.asked.append(str(page))
+        rows = [{"model": model} for model in self.models[(page - 1) * size : page * size]]
+        output = {"total": len(self.models), "page_no": page, "page_size": size, "models": rows}
+        return web.json_response({"request_id": "r", "output": output})
+
 
 class Worker:
     def __init__(self, redis_url: str) -> None:
@@ -66,6 +74,7 @@ async def lister() -> AsyncIterator[Lister]:
     lister = Lister()
     application = web.Application()
     application.router.add_get("/v1/models", lister.answer)
+    application.router.add_get("/api/v1/models", lister.answer_page)
     runner = web.AppRunner(application)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -107,6 +116,20 @@ async def test_types_without_a_list_offer_what_they_always_have(lister: Lister, 
     workers[0].discovery.use(config(lister))
     assert offered(workers[0], "echo") == ("echo", "echo-tool", "echo-error")
     assert offered(workers[0]) == ()
+
+
+async def test_a_list_of_several_pages_is_read_to_its_end(lister: Lister, workers: list[Worker]) -> None:
+    lister.models = [f"model-{n:03}" for n in range(201)]
+    entry = {
+        "name": "up",
+        "type": "dashscope",
+        "base_url": lister.url.removesuffix("/v1"),
+        "credentials": [{"name": "one", "api_key": "one"}],
+    }
+    workers[0].discovery.use(Config.model_validate({"providers": [entry]}))
+    await workers[0].turn()
+    assert lister.asked == ["1", "2", "3"]
+    assert offered(workers[0]) == tuple(lister.models)
 
 
 async def look_again(worker: Worker) -> None:

@@ -243,6 +243,11 @@ class Provider(ABC):
         del settings, credential
         return None
 
+    def next_models_request(self, asked: UpstreamRequest, body: bytes) -> UpstreamRequest | None:
+        """What to ask after `asked`, which was answered with `body`; None where the list has no further page."""
+        del asked, body
+        return None
+
     def parse_models(self, body: bytes) -> list[str]:
         """Model ids from a list answer. Raises UpstreamError if it is none."""
         raise NotImplementedError(self.type_name)

@@ -126,9 +126,18 @@ class DashScope(Provider):
         return mapper_as_asked(chat, NativeMapper(chat, shown(chat, _options(chat.settings).rewrite)))
 
     def models_request(self, settings: Settings, credential: Credential) -> UpstreamRequest | None:
-        """The first hundred models; farui-plus and others that it leaves out are named in the configuration."""
+        """The first page; farui-plus and others that the list leaves out are named in the configuration."""
         url = f"{_host(settings)}/api/v1/models?page_no=1&page_size=100"
         return UpstreamRequest("GET", url, _headers(settings, credential))
+
+    def next_models_request(self, asked: UpstreamRequest, body: bytes) -> UpstreamRequest | None:
+        """A page tells its own number and size, and how many models there are in all."""
+        output = orjson.loads(body)["output"]
+        page, size, total = (output.get(name) or 0 for name in ("page_no", "page_size", "total"))
+        if page * size >= total or not output["models"]:
+            return None
+        start, _, _ = asked.url.partition("?")
+        return replace(asked, url=f"{start}?page_no={page + 1}&page_size={size}")
 
     def parse_models(self, body: bytes) -> list[str]:
         try:
