@@ -21,7 +21,9 @@ FRAME: Final = {"model", "messages", "stream_options"}
 """Fields that are no wish of their own: the usage that `stream_options` asks for is asked of every upstream."""
 
 
-SO_ANYWAY: Final = tuple((name, {"reasoning_effort": "none"}) for name in ("gemini/gemma", "moonshot/text"))
+SO_ANYWAY: Final = tuple(
+    (name, {"reasoning_effort": "none"}) for name in ("dashscope/text", "gemini/gemma", "moonshot/text")
+)
 """A model that never thinks need not be told."""
 TOLD_OTHERWISE: Final = {"gptomni/last"}
 """The operator's own wish: only the last message is sent."""

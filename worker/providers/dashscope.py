@@ -1,9 +1,11 @@
 """DashScope (Alibaba Model Studio): native text and multimodal generation, or OpenAI's dialect by option.
 
-Sources: help.aliyun.com/model-studio (DashScope API reference, error codes, streaming) and the official dashscope SDK,
-whose requests ours are tested against. Models that only think while streaming are always asked for a stream. System
-messages become one, in front, because only the first is allowed to be one. The native interface takes texts for text
-models and lists of parts for models that see or hear; asking the wrong one is a 400, so the model's name decides.
+Sources: help.aliyun.com/model-studio (API reference, error codes, streaming, deep thinking, Qwen-Omni, models)
+and the official dashscope SDK, whose requests ours are tested against. Models that only think while streaming, and
+Qwen-Omni, are always asked for a stream. System messages become one, in front, because only the first is allowed to be
+one. The native interface takes texts for text models and lists of parts for models that see or hear; asking the wrong
+one is a 400, so the model's name decides. Qwen-Omni is offered by the compatible interface alone, and is asked there
+in either mode.
 """
 
 from collections.abc import Mapping
@@ -16,7 +18,7 @@ from pydantic import Field
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
 from worker.providers.compatible_errors import read_complaint, upstream_error
-from worker.providers.compatible_row import FLAG, OLD_FUNCTIONS, Row
+from worker.providers.compatible_row import OLD_FUNCTIONS, Row
 from worker.providers.contract import (
     ChatCall,
     Credential,
@@ -28,7 +30,16 @@ from worker.providers.contract import (
     UpstreamRequest,
 )
 from worker.providers.dashscope_answer import CODES, NativeMapper, complain, whole_answer
-from worker.providers.dashscope_request import is_multimodal, native_body, possible_choice, thinks, within
+from worker.providers.dashscope_request import (
+    is_compatible_only,
+    is_multimodal,
+    must_stream,
+    native_body,
+    possible_choice,
+    set_thinking,
+    with_audio_urls,
+    within,
+)
 from worker.providers.fields import check_search
 from worker.providers.old_functions import asked_with_tools, completion_as_asked, mapper_as_asked
 
@@ -40,7 +51,8 @@ _PER_MINUTE: Final = ("per minute", "token-limit", "tpm", "rate limit")
 class DashScopeOptions(CompatibleOptions):
     """`mode`: which of the two interfaces to speak. `workspace` and `inspect` set the headers of that name.
 
-    `multimodal`: further models (patterns) that take lists of parts. `most_tokens`: a larger max_tokens is lowered to
+    `multimodal`: further models (patterns) that take lists of parts; a 400 "url error" is the sign of one that does.
+    `most_tokens`: a larger max_tokens is lowered to
     this; the first pattern that matches the model counts.
     """
 
@@ -66,7 +78,6 @@ class DashScope(Provider):
             Row(
                 type_name=self.type_name,
                 title=self.title,
-                reasoning={"*": FLAG},
                 # Models that speak take modalities and audio.
                 lacks=f"{OLD_FUNCTIONS} frequency_penalty logit_bias moderation prediction prompt_cache_options "
                 "verbosity",
@@ -78,9 +89,9 @@ class DashScope(Provider):
         return asked_with_tools(chat, lambda newer: self._request(newer, credential))
 
     def _request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
-        options, streamed = _options(chat.settings), chat.stream or thinks(chat)
+        options, streamed = _options(chat.settings), chat.stream or must_stream(chat)
         chat = replace(chat, body=within(chat.body, chat.model, options.most_tokens))
-        if options.mode == "compatible":
+        if _speaks_openai(chat):
             return self._compatible_request(chat, credential, streamed=streamed)
         headers = [*_headers(chat.settings, credential)]
         if streamed:
@@ -95,19 +106,22 @@ class DashScope(Provider):
     def _compatible_request(self, chat: ChatCall, credential: Credential, *, streamed: bool) -> UpstreamRequest:
         if streamed:
             chat = replace(chat, stream=True, body={**chat.body, "stream": True})
+        drop = chat.settings.drop_params
         body = self._compatible.body(chat)
+        body["messages"] = [with_audio_urls(message) for message in body["messages"]]
+        set_thinking(body, chat.model, body.pop("reasoning_effort", None), self.title, drop=drop)
         search = body.pop("web_search_options", None)
         if search is not None:
-            check_search(search, upstream=self.title, drop=chat.settings.drop_params)
+            check_search(search, upstream=self.title, drop=drop)
             body.setdefault("enable_search", True)
         if body.get("tools"):
             body.setdefault("parallel_tool_calls", True)  # off by default here, on at OpenAI
-            body["tool_choice"] = possible_choice(body, self.title, drop=chat.settings.drop_params) or "auto"
+            body["tool_choice"] = possible_choice(body, self.title, drop=drop) or "auto"
         url = f"{_host(chat.settings)}/compatible-mode/v1/chat/completions"
         return UpstreamRequest("POST", url, _headers(chat.settings, credential), orjson.dumps(body), streamed=streamed)
 
     def parse_response(self, chat: ChatCall, body: bytes) -> JsonObject:
-        if _options(chat.settings).mode == "compatible":
+        if _speaks_openai(chat):
             return self._compatible.parse_response(chat, body)
         return completion_as_asked(chat, whole_answer(chat, body, shown(chat, _options(chat.settings).rewrite)))
 
@@ -121,7 +135,7 @@ class DashScope(Provider):
         return error
 
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
-        if _options(chat.settings).mode == "compatible":
+        if _speaks_openai(chat):
             return self._compatible.stream_mapper(chat)
         return mapper_as_asked(chat, NativeMapper(chat, shown(chat, _options(chat.settings).rewrite)))
 
@@ -150,6 +164,10 @@ class DashScope(Provider):
 def _options(settings: Settings) -> DashScopeOptions:
     assert isinstance(settings.options, DashScopeOptions)
     return settings.options
+
+
+def _speaks_openai(chat: ChatCall) -> bool:
+    return _options(chat.settings).mode == "compatible" or is_compatible_only(chat.model)
 
 
 def _host(settings: Settings) -> str:

@@ -5,13 +5,15 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from worker.providers.contract import ChatCall, JsonObject
-from worker.providers.fields import bounded, check_detail, check_search, named, refusal, told_messages, wishes
+from worker.providers.fields import bounded, check_detail, check_search, named_content, refusal, told_messages, wishes
 
-_MULTIMODAL: Final = ("*-vl*", "qvq*", "*-omni*", "*-ocr*", "qwen3.[5-9]*", "qwen[4-9]*", "gui-*")
+_MULTIMODAL: Final = ("*-vl*", "qvq*", "*-ocr*", "qwen3.[5-9]*", "qwen[4-9]*", "gui-*")
+_COMPATIBLE_ONLY: Final = ("*-omni*",)
 _ALWAYS_THINKS: Final = ("qwq*", "qvq*", "*-thinking*", "deepseek-r1*")
-# Qwen3's open models think unless told not to; their later instruct and coder releases never do.
-_THINKS_UNLESS_TOLD: Final = ("qwen3-[0-9]*b", "qwen3-[0-9]*b-a*b")
-_PLAIN: Final = ("farui*",)  # text in, text out
+# Qwen3's open models and all since 3.5 think unless told not to; Qwen3's later instruct and coder releases never do.
+_THINKS_UNLESS_TOLD: Final = ("qwen3-[0-9]*b", "qwen3-[0-9]*b-a*b", "qwen3.[5-9]*", "qwen[4-9]*")
+_PLAIN: Final = ("farui*",)  # text in, text out: no tools, no pictures, no thinking
+_TEXT_ONLY: Final = (*_PLAIN, "qwen3.[5-7]-max*")  # the largest of their generations read text alone until 3.8
 _TAKES_EFFORT: Final = ("qwen3.8-max*",)
 _EFFORTS: Final = {"minimal": "low", "high": "xhigh", "max": "xhigh"}
 _BUDGETS: Final = {"minimal": 512, "low": 2048, "medium": 8192}
@@ -19,7 +21,7 @@ _BUDGETS: Final = {"minimal": 512, "low": 2048, "medium": 8192}
 _OWN: Final = frozenset(
     {"top_k", "repetition_penalty", "enable_thinking", "thinking_budget", "preserve_thinking", "clear_thinking"}
     | {"enable_search", "search_options", "tool_stream", "enable_code_interpreter", "vl_high_resolution_images"}
-    | {"translation_options", "asr_options", "modalities", "audio"}
+    | {"translation_options", "asr_options"}
 )
 _SAME: Final = _OWN | {"max_tokens", "stop", "presence_penalty", "logprobs", "response_format", "parallel_tool_calls"}
 _FIELDS: Final = _SAME | {
@@ -40,11 +42,20 @@ _HINTS: Final = ("min_pixels", "max_pixels", "total_pixels", "fps", "cache_contr
 
 def is_multimodal(model: str, more: Iterable[str]) -> bool:
     """Whether a model belongs to the endpoint that takes lists of parts."""
-    return _matches(model, (*_MULTIMODAL, *more)) and not _matches(model, _PLAIN)
+    return _matches(model, more) or (_matches(model, _MULTIMODAL) and not _matches(model, _TEXT_ONLY))
 
 
-def thinks(chat: ChatCall) -> bool:
-    """Whether the model will think, which most can only do while streaming."""
+def is_compatible_only(model: str) -> bool:
+    """Whether a model is offered by OpenAI's dialect alone."""
+    return _matches(model, _COMPATIBLE_ONLY)
+
+
+def must_stream(chat: ChatCall) -> bool:
+    """Whether the answer has to be streamed: of models that speak, and of those that will think, which most can only
+    do while streaming.
+    """
+    if is_compatible_only(chat.model):
+        return True
     body = chat.body
     told = body.get("enable_thinking")
     if told is None and body.get("reasoning_effort") is not None:
@@ -77,16 +88,17 @@ def native_body(chat: ChatCall, upstream: str, *, multimodal: bool, streamed: bo
     if "web_search_options" in wanted:
         check_search(wanted["web_search_options"], upstream=upstream, drop=drop)
         parameters.setdefault("enable_search", True)
-    _set_thinking(parameters, chat.model, wanted.get("reasoning_effort"))
+    set_thinking(parameters, chat.model, wanted.get("reasoning_effort"), upstream, drop=drop)
     if wanted.get("tools"):
         _set_tools(parameters, chat, wanted, upstream, drop=drop)
-    messages = _in_front(told_messages(chat.body["messages"], _PARTS, upstream=upstream, drop=drop))
+    told = told_messages(chat.body["messages"], _PARTS, upstream=upstream, drop=drop)
+    messages = _in_front([_without_author(message) for message in told])
     if not multimodal and not drop and any(_has_media(message) for message in messages):
         raise refusal("messages", upstream, f"{chat.model} reads text only")
     for index, message in enumerate(messages if multimodal else ()):
         _check_details(message, f"messages[{index}]", upstream, drop=drop)
-    told = [_with_parts(message) if multimodal else _with_text(message) for message in messages]
-    return {"model": chat.model, "input": {"messages": told}, "parameters": parameters}
+    said = [_with_parts(message) if multimodal else _with_text(message) for message in messages]
+    return {"model": chat.model, "input": {"messages": said}, "parameters": parameters}
 
 
 def _set_numbers(parameters: JsonObject, wanted: Mapping[str, Any], upstream: str, *, drop: bool) -> None:
@@ -100,8 +112,16 @@ def _set_numbers(parameters: JsonObject, wanted: Mapping[str, Any], upstream: st
             parameters[name] = int(bounded(wanted[name], low, high, name, upstream=upstream, drop=drop))
 
 
-def _set_thinking(parameters: JsonObject, model: str, effort: str | None) -> None:
+def set_thinking(parameters: JsonObject, model: str, effort: str | None, upstream: str, *, drop: bool) -> None:
+    """The members that ask for an effort, the same for either interface; those that the client set itself stay.
+
+    Raises InvalidRequest where the model does not think at all, unless `drop`.
+    """
     if effort is None or "enable_thinking" in parameters:
+        return
+    if _matches(model, _PLAIN):
+        if effort != "none" and not drop:
+            raise refusal("reasoning_effort", upstream, f"{model} does not think")
         return
     if effort != "none" and _matches(model, _TAKES_EFFORT):
         parameters["reasoning_effort"] = _EFFORTS.get(effort, effort)
@@ -140,12 +160,20 @@ def possible_choice(body: Mapping[str, Any], upstream: str, *, drop: bool) -> st
     return None
 
 
+def _without_author(message: JsonObject) -> JsonObject:
+    """Only tools have names here: an author's stands in front of the text."""
+    if message["role"] == "tool" or "name" not in message:
+        return message
+    told = {name: value for name, value in message.items() if name != "name"}
+    return {**told, "content": named_content(message)}
+
+
 def _in_front(messages: list[JsonObject]) -> list[JsonObject]:
     """All system messages as one, at the beginning."""
     system = [message for message in messages if message["role"] == "system"]
     if not system or (messages[0] is system[0] and len(system) == 1):
         return messages
-    text = "\n\n".join(named(message, _text(message)) for message in system)
+    text = "\n\n".join(map(_text, system))
     return [{"role": "system", "content": text}, *(message for message in messages if message["role"] != "system")]
 
 
@@ -190,12 +218,27 @@ def _part(part: Mapping[str, Any]) -> JsonObject:
             return {"video": part["video"], **hints}
         case "input_audio":
             audio = part["input_audio"]
-            inline = "://" not in audio["data"] and not audio["data"].startswith("data:")
-            return {
-                "audio": f"data:audio/{audio['format']};base64,{audio['data']}" if inline else audio["data"],
-                **hints,
-            }
+            return {"audio": _audio_url(audio, f"audio/{audio['format']}"), **hints}
     return {"text": part["text"], **hints}
+
+
+def _audio_url(audio: Mapping[str, Any], media_type: str) -> str:
+    """Where OpenAI has base64, both interfaces want a URL, that of the data themselves too."""
+    data: str = audio["data"]
+    return data if "://" in data or data.startswith("data:") else f"data:{media_type};base64,{data}"
+
+
+def with_audio_urls(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A message for the compatible interface, otherwise as it is."""
+    if not isinstance(message.get("content"), list):
+        return message
+    return {**message, "content": [_with_audio_url(part) for part in message["content"]]}
+
+
+def _with_audio_url(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    if part["type"] != "input_audio":
+        return part
+    return {**part, "input_audio": {**part["input_audio"], "data": _audio_url(part["input_audio"], "")}}
 
 
 def _matches(model: str, patterns: Iterable[str]) -> bool:

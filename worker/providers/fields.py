@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from shared.errors import InvalidRequest
 
 HARMLESS = frozenset({"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
@@ -129,7 +131,18 @@ def _told_message(
         _keep(told["content"], f"{path}.content", parts, upstream, drop=drop)
     if message.get("refusal"):
         told["content"] = joined(told.get("content"), message["refusal"])
+    if told.get("tool_calls"):
+        told["tool_calls"] = [_told_call(call) for call in told["tool_calls"]]
     return told
+
+
+def _told_call(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A call of a custom tool, which another upstream may have made, as one of a function with one text."""
+    if call.get("type") != "custom":
+        return call
+    name, text = call["custom"]["name"], call["custom"]["input"]
+    arguments = orjson.dumps({"input": text}).decode()
+    return {"id": call["id"], "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
 def _told_part(part: Mapping[str, Any]) -> dict[str, Any]:
