@@ -1,7 +1,8 @@
 """Zhipu, also Z.ai: GLM models by BigModel's v4 interface, which is close to OpenAI's.
 
 Sources: docs.bigmodel.cn (chat completions, error codes), docs.z.ai, and the official zai-sdk (parameters, JWT). Other
-than first noted: GLM-5.2 and later take `reasoning_effort` itself; temperature 1 and top_p 1 are allowed, the SDK
+than first noted: GLM-5.2 and later take `reasoning_effort` itself, GLM-5.3 only low, high and max, since it always
+thinks and answers every other word with as much thought as it has; temperature 1 and top_p 1 are allowed, the SDK
 lowers them to 0.99 for older models only. `request_id` is sent only if the client gives one, since a second try with
 the same one is refused (1231). `x-should-retry`, which the SDK reads of any answer, is not: no page of the API has it,
 and whether a request is tried again, on which account, follows from the error's code.
@@ -51,6 +52,8 @@ _FIELDS: Final = _OWN_FIELDS | {
 }
 _PARTS: Final = frozenset({"text", "image_url", "video_url", "file_url", "input_audio"})
 _TAKES_EFFORT: Final = re.compile(r"glm-(5\.[2-9]|[6-9])")
+_ALWAYS_THINKS: Final = re.compile(r"glm-5\.3")
+_ITS_EFFORTS: Final = ("low", "high", "max")
 _SHORTEST_USER, _LONGEST_USER = 6, 128
 
 # 1308 and 1310 tell when a plan's limit ends: "Your limit will reset at 2026-11-20 19:01:25", and in Chinese
@@ -136,7 +139,7 @@ class Zhipu(CompatibleProvider):
         self._set_sampling(body, wanted, drop=drop)
         self._set_format(body, wanted, drop=drop)
         self._set_tools(body, wanted, drop=drop)
-        _set_reasoning(body, wanted.get("reasoning_effort"))
+        self._set_reasoning(body, wanted.get("reasoning_effort"), drop=drop)
         return body
 
     def _set_sampling(self, body: JsonObject, wanted: Mapping[str, Any], *, drop: bool) -> None:
@@ -168,6 +171,17 @@ class Zhipu(CompatibleProvider):
         body["tools"] = [
             _tool(tool, f"tools[{index}]", self.title, drop=drop) for index, tool in enumerate(wanted["tools"])
         ]
+
+    def _set_reasoning(self, body: JsonObject, effort: str | None, *, drop: bool) -> None:
+        model = body["model"].lower()
+        if effort is None or "thinking" in body:
+            return
+        if not _TAKES_EFFORT.match(model):
+            body["thinking"] = {"type": "disabled" if effort == "none" else "enabled"}
+        elif effort in _ITS_EFFORTS or not _ALWAYS_THINKS.match(model):
+            body["reasoning_effort"] = effort
+        elif not drop:
+            raise refusal("reasoning_effort", self.title, f"{model} always thinks: {', '.join(_ITS_EFFORTS)}")
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         error = super().parse_error(_ODD_STATUSES.get(status, status), headers, body)
@@ -225,15 +239,6 @@ def _tool(tool: Mapping[str, Any], path: str, upstream: str, *, drop: bool) -> J
     if tool["function"].get("strict") and not drop:
         raise refusal(f"{path}.function.strict", upstream, "how strictly a schema is followed cannot be asked for")
     return {"type": "function", "function": {k: v for k, v in tool["function"].items() if k != "strict"}}
-
-
-def _set_reasoning(body: JsonObject, effort: str | None) -> None:
-    if effort is None or "thinking" in body:
-        return
-    if _TAKES_EFFORT.match(body["model"].lower()):
-        body["reasoning_effort"] = effort
-    else:
-        body["thinking"] = {"type": "disabled" if effort == "none" else "enabled"}
 
 
 def _user_id(user: str) -> str:
