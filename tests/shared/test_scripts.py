@@ -69,15 +69,15 @@ class TestClaim:
 
     def test_workers_share_what_waits(self, queue: Queue) -> None:
         queue.claim("w2")
-        for number in range(20):
+        for number in range(40):
             queue.enqueue(f"f.{number}")
-        assert len(queue.claim("w1")) == 10
+        assert len(queue.claim("w1")) == 20
 
     def test_a_few_are_not_shared(self, queue: Queue) -> None:
         queue.claim("w2")
-        for number in range(8):
+        for number in range(16):
             queue.enqueue(f"f.{number}")
-        assert len(queue.claim("w1")) == 8
+        assert len(queue.claim("w1")) == 16
 
     def test_attempts_grow_from_run_to_run(self, queue: Queue) -> None:
         queue.enqueue("f.1")
