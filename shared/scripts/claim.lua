@@ -14,7 +14,7 @@ if source == QUEUE then
   end
 end
 -- A burst is shared: the first to wake leaves the others their part. A few jobs are not worth waking another for.
-room = math.min(room, math.max(16, math.ceil(call('ZCARD', source) / call('ZCARD', WORKERS))))
+room = math.min(room, math.max(8, math.ceil(call('ZCARD', source) / call('ZCARD', WORKERS))))
 local out, bytes, heard = { 0 }, 0, {}
 local ids = call('ZRANGE', source, 0, room - 1, 'WITHSCORES')
 for i = 1, #ids, 2 do

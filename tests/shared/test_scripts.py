@@ -69,15 +69,15 @@ class TestClaim:
 
     def test_workers_share_what_waits(self, queue: Queue) -> None:
         queue.claim("w2")
-        for number in range(40):
+        for number in range(20):
             queue.enqueue(f"f.{number}")
-        assert len(queue.claim("w1")) == 20
+        assert len(queue.claim("w1")) == 10
 
     def test_a_few_are_not_shared(self, queue: Queue) -> None:
         queue.claim("w2")
-        for number in range(16):
+        for number in range(8):
             queue.enqueue(f"f.{number}")
-        assert len(queue.claim("w1")) == 16
+        assert len(queue.claim("w1")) == 8
 
     def test_attempts_grow_from_run_to_run(self, queue: Queue) -> None:
         queue.enqueue("f.1")
