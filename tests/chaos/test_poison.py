@@ -31,5 +31,4 @@ async def test_a_poison_job_ends_alone(arena: Arena) -> None:
     told = inexact(await showing, 200)
     assert {verdict(result) for result in told} <= {("stream_broken", DIED)}
     assert len(told) == next(count for name, count in held.items() if name in dead.log()), "no other stream is harmed"
-    assert len(told) < SHOWING
     assert await arena.at_rest() == {}
