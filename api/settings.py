@@ -4,6 +4,7 @@ import os
 import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,22 @@ class ApiSettings:
         """Host and port on which the front listens; of a Unix socket its path, and 0."""
         if self.fd is None:
             return self.host, self.port
-        with socket.socket(fileno=os.dup(self.fd)) as listener:
-            name = listener.getsockname()
-        return (name, 0) if isinstance(name, str) else (name[0], name[1])
+        host, port, *_ = (*_name_of(self.fd), 0)
+        return host, port
 
     def is_private(self) -> bool:
         """Whether only this machine can reach the front. An empty host means all interfaces."""
         if self.fd is None:
             return _is_loopback(self.host)
-        with socket.socket(fileno=os.dup(self.fd)) as listener:
-            return listener.family == socket.AF_UNIX or _is_loopback(listener.getsockname()[0])
+        host, *port = _name_of(self.fd)
+        return not port or _is_loopback(host)
+
+
+def _name_of(fd: int) -> tuple[Any, ...]:
+    """(host, port, ...) of a listening socket; (path,) of a Unix socket."""
+    with socket.socket(fileno=os.dup(fd)) as listener:
+        name = listener.getsockname()
+    return name if isinstance(name, tuple) else (name,)
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,7 +14,6 @@ from worker.config.problems import ConfigError
 
 # Network file systems and some bind mounts tell nothing of a change.
 _LOOK_ANYWAY_S = 5.0
-_NO_WATCH = "the system gave no watch; fs.inotify.max_user_instances may be raised"
 _log = structlog.get_logger()
 
 _Signature = tuple[int, int, int] | None
