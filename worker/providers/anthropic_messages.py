@@ -22,7 +22,7 @@ from typing import Any, Final
 from shared.errors import InvalidRequest
 from worker.providers.anthropic_models import traits
 from worker.providers.contract import ChatCall, JsonObject
-from worker.providers.fields import check_detail, named, refusal, wordless
+from worker.providers.fields import as_function_call, check_detail, named_parts, refusal
 from worker.providers.media import Media, read_media
 from worker.providers.toolbox import read_arguments
 
@@ -108,12 +108,8 @@ class Dialogue:
             block = self._block(part, f"{path}.content[{index}]")
             if block is not None:
                 blocks.append(_with_cache(block, part))
-        spoken = next((block for block in blocks if block["type"] == "text"), None)
-        if spoken is not None:
-            spoken["text"] = named(message, spoken["text"])
-        elif blocks and wordless(message):
-            blocks.insert(0, {"type": "text", "text": wordless(message)})
         if blocks:
+            blocks = named_parts(message, blocks, type="text")
             _with_cache(blocks[-1], message)
         return blocks
 
@@ -186,11 +182,8 @@ def _turn(role: str, blocks: list[JsonObject]) -> list[JsonObject]:
 
 
 def _call(call: Mapping[str, Any], path: str) -> JsonObject:
-    if call.get("type") == "custom":
-        name, arguments = call["custom"]["name"], {"input": call["custom"]["input"]}
-    else:
-        function = call["function"]
-        name, arguments = function["name"], read_arguments(function["arguments"], f"{path}.function.arguments")
+    function = as_function_call(call)["function"]
+    name, arguments = function["name"], read_arguments(function["arguments"], f"{path}.function.arguments")
     return _with_cache({"type": "tool_use", "id": call_id(call["id"]), "name": name, "input": arguments}, call)
 
 

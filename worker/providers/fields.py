@@ -1,11 +1,12 @@
 """Which request fields an upstream can do: what it cannot is a 400 that names the field, or is dropped when told so."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from shared.errors import InvalidRequest
+from worker.providers.contract import JsonObject
 
 HARMLESS = frozenset({"user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
 """Metadata about a request, no wish for its answer: dropped without a word where an upstream has no such field."""
@@ -82,24 +83,24 @@ def named(message: Mapping[str, Any], text: str) -> str:
     return f"{name}: {text}" if name and text and message["role"] in {"user", "system", "developer"} else text
 
 
-def wordless(message: Mapping[str, Any]) -> str:
-    """What tells the participant's name where a message has no text, "" where there is none to tell."""
-    return named(message, " ").strip()
+def named_parts(message: Mapping[str, Any], parts: Sequence[JsonObject], **kind: str) -> list[JsonObject]:
+    """Parts of a message with its participant's name in front of their first text, or of what they show. `kind` is what
+    a text part has beside its `text`.
+    """
+    place = next((place for place, part in enumerate(parts) if "text" in part and kind.items() <= part.items()), None)
+    if place is not None:
+        text = named(message, parts[place]["text"])
+        return [*parts[:place], {**parts[place], "text": text}, *parts[place + 1 :]]
+    name = named(message, " ").strip()
+    return [{**kind, "text": name}, *parts] if name else [*parts]
 
 
 def named_content(message: Mapping[str, Any]) -> Any:
-    """The content of a message, with its participant's name in front of its first text, or of what it shows."""
+    """The content of a message, with its participant's name in it."""
     content = message.get("content")
     if isinstance(content, str):
         return named(message, content)
-    if isinstance(content, list):
-        place = next((place for place, part in enumerate(content) if part["type"] == "text"), None)
-        if place is not None:
-            text = named(message, content[place]["text"])
-            return [*content[:place], {**content[place], "text": text}, *content[place + 1 :]]
-        if wordless(message):
-            return [{"type": "text", "text": wordless(message)}, *content]
-    return content
+    return named_parts(message, content, type="text") if isinstance(content, list) else content
 
 
 def told_messages(
@@ -132,12 +133,14 @@ def _told_message(
     if message.get("refusal"):
         told["content"] = joined(told.get("content"), message["refusal"])
     if told.get("tool_calls"):
-        told["tool_calls"] = [_told_call(call) for call in told["tool_calls"]]
+        told["tool_calls"] = [as_function_call(call) for call in told["tool_calls"]]
     return told
 
 
-def _told_call(call: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A call of a custom tool, which another upstream may have made, as one of a function with one text."""
+def as_function_call(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A call of a custom tool, which another upstream may have made, as one of a function with one text; a function's
+    as it is.
+    """
     if call.get("type") != "custom":
         return call
     name, text = call["custom"]["name"], call["custom"]["input"]

@@ -20,7 +20,7 @@ import orjson
 
 from shared.errors import InvalidRequest
 from worker.providers.contract import ChatCall, JsonObject
-from worker.providers.fields import named, refusal, wordless
+from worker.providers.fields import as_function_call, named_parts, refusal
 from worker.providers.gemini_models import UPSTREAM, signs_thoughts
 from worker.providers.media import Media, read_media
 from worker.providers.toolbox import read_arguments
@@ -80,12 +80,7 @@ class Contents:
         else:
             mapped = (self._part(part, f"{path}.content[{index}]") for index, part in enumerate(content or ()))
             found = [part for part in mapped if part is not None]
-        spoken = next((part for part in found if "text" in part), None)
-        if spoken is not None:
-            spoken["text"] = named(message, spoken["text"])
-        elif found and wordless(message):
-            found.insert(0, {"text": wordless(message)})
-        return found
+        return named_parts(message, found) if found else found
 
     def _part(self, part: Mapping[str, Any], path: str) -> JsonObject | None:
         kind = part["type"]
@@ -117,11 +112,8 @@ class Contents:
         return parts + calls
 
     def _call(self, call: Mapping[str, Any], path: str) -> JsonObject:
-        if call.get("type") == "custom":
-            name, arguments = call["custom"]["name"], {"input": call["custom"]["input"]}
-        else:
-            name = call["function"]["name"]
-            arguments = read_arguments(call["function"]["arguments"], f"{path}.function.arguments")
+        function = as_function_call(call)["function"]
+        name, arguments = function["name"], read_arguments(function["arguments"], f"{path}.function.arguments")
         self._names[call["id"]] = name
         part: JsonObject = {"functionCall": {"id": call["id"], "name": name, "args": arguments}}
         if _signature(call):
