@@ -35,7 +35,8 @@ class System:
         self.redis = redis
         self.fronts: list[Front] = []
         self.workers: list[Process] = []
-        self.path = folder / "penstock.yaml"
+        # Apart from the logs: a worker hears of every write beside the file that it watches.
+        self.path = folder / "configuration" / "penstock.yaml"
         self._started = 0
         self._environ = {
             **os.environ,
@@ -51,6 +52,7 @@ class System:
     def configure(self, config: Mapping[str, Any]) -> None:
         """Writes penstock.yaml, by rename, as an editor does."""
         whole = {"keys": [{"name": "test", "key": CLIENT_KEY}], **config}
+        self.path.parent.mkdir(exist_ok=True)
         draft = self.path.with_suffix(".new")
         draft.write_text(yaml.safe_dump(whole, sort_keys=False))
         draft.rename(self.path)

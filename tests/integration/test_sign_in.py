@@ -102,7 +102,8 @@ class Person:
 
     async def accounts(self) -> str:
         """What `penstock accounts` prints."""
-        environ = {"PENSTOCK_REDIS_URL": self.redis.url}
+        assert self.system
+        environ = {"PENSTOCK_REDIS_URL": self.redis.url, "PENSTOCK_CONFIG": str(self.system.path)}
         done = await asyncio.to_thread(penstock, "accounts", folder=self.folder, environ=environ)
         assert not done.stderr
         return done.stdout
