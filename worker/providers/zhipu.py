@@ -21,7 +21,7 @@ import orjson
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider
 from worker.providers.compatible_errors import seconds_until
-from worker.providers.compatible_row import Row
+from worker.providers.compatible_row import SWITCH, Reasoning, Row
 from worker.providers.contract import (
     Capabilities,
     ChatCall,
@@ -51,9 +51,12 @@ _FIELDS: Final = _OWN_FIELDS | {
     "user",
 }
 _PARTS: Final = frozenset({"text", "image_url", "video_url", "file_url", "input_audio"})
-_TAKES_EFFORT: Final = re.compile(r"glm-(5\.[2-9]|[6-9])")
-_ALWAYS_THINKS: Final = re.compile(r"glm-5\.3")
-_ITS_EFFORTS: Final = ("low", "high", "max")
+_REASONING: Final = {
+    "glm-5.3*": Reasoning("low high max"),
+    "glm-5.[2-9]*": Reasoning(),
+    "glm-[6-9]*": Reasoning(),
+    "*": SWITCH,
+}
 _SHORTEST_USER, _LONGEST_USER = 6, 128
 
 # 1308 and 1310 tell when a plan's limit ends: "Your limit will reset at 2026-11-20 19:01:25", and in Chinese
@@ -108,6 +111,7 @@ class Zhipu(CompatibleProvider):
                 key_page="open.bigmodel.cn/usercenter/apikeys; international: z.ai, base_url https://api.z.ai/api/paas/v4",
                 stream_options=False,
                 models=_MODELS,
+                reasoning=_REASONING,
                 codes=_CODES,
                 capabilities=Capabilities(json_schema=False),
             )
@@ -129,7 +133,9 @@ class Zhipu(CompatibleProvider):
             "messages": _messages(chat.body["messages"], self.title, drop=drop),
             "stream": chat.stream,
         }
-        body |= {name: wanted[name] for name in _OWN_FIELDS | {"seed", "max_tokens"} if name in wanted}
+        body |= {
+            name: wanted[name] for name in _OWN_FIELDS | {"seed", "max_tokens", "reasoning_effort"} if name in wanted
+        }
         if "max_completion_tokens" in wanted:
             body["max_tokens"] = wanted["max_completion_tokens"]
         if "stop" in wanted:
@@ -139,7 +145,7 @@ class Zhipu(CompatibleProvider):
         self._set_sampling(body, wanted, drop=drop)
         self._set_format(body, wanted, drop=drop)
         self._set_tools(body, wanted, drop=drop)
-        self._set_reasoning(body, wanted.get("reasoning_effort"), drop=drop)
+        self._set_reasoning(body, chat.model.lower(), drop=drop)
         return body
 
     def _set_sampling(self, body: JsonObject, wanted: Mapping[str, Any], *, drop: bool) -> None:
@@ -171,17 +177,6 @@ class Zhipu(CompatibleProvider):
         body["tools"] = [
             _tool(tool, f"tools[{index}]", self.title, drop=drop) for index, tool in enumerate(wanted["tools"])
         ]
-
-    def _set_reasoning(self, body: JsonObject, effort: str | None, *, drop: bool) -> None:
-        model = body["model"].lower()
-        if effort is None or "thinking" in body:
-            return
-        if not _TAKES_EFFORT.match(model):
-            body["thinking"] = {"type": "disabled" if effort == "none" else "enabled"}
-        elif effort in _ITS_EFFORTS or not _ALWAYS_THINKS.match(model):
-            body["reasoning_effort"] = effort
-        elif not drop:
-            raise refusal("reasoning_effort", self.title, f"{model} always thinks: {', '.join(_ITS_EFFORTS)}")
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         error = super().parse_error(_ODD_STATUSES.get(status, status), headers, body)
