@@ -4,7 +4,6 @@ What the client sent goes on as it came, unknown fields too; a row of `compatibl
 otherwise. Source: the types of the official openai package and each upstream's own documentation.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
@@ -13,7 +12,7 @@ import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible_china import CHINESE_ROWS
-from worker.providers.compatible_errors import CODES, classify, find_complaint, told, upstream_error
+from worker.providers.compatible_errors import CODES, upstream_error
 from worker.providers.compatible_history import taken_back
 from worker.providers.compatible_local import LOCAL_ROWS
 from worker.providers.compatible_message import tidy_message, tidy_usage
@@ -33,8 +32,6 @@ from worker.providers.contract import (
 )
 from worker.providers.fields import refusal, without_refused
 from worker.providers.old_functions import asked_with_tools, completion_as_asked, mapper_as_asked
-
-_STATUS: Final = re.compile(r"[45]\d\d")
 
 
 class CompatibleOptions(Options):
@@ -188,11 +185,7 @@ class CompatibleProvider(Provider):
 
     def complain(self, data: Any) -> UpstreamError:
         """The error told by an event or by an answer with status 200."""
-        complaint = find_complaint(data)
-        # OpenRouter and others give the HTTP status that it would have been as the code.
-        told_status = complaint is not None and _STATUS.fullmatch(complaint.code or "")
-        status = int(told_status[0]) if told_status else 200
-        return told(classify(complaint, status, self._codes), complaint, status)
+        return self.parse_error(200, {}, orjson.dumps(data))
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         return upstream_error(status, headers, body, self._codes)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from worker.faults import Fault, UpstreamError, quoted
 from worker.providers.bodies import parsed
+from worker.providers.compatible_status import SUCCESS, told_status
 
 _LONGEST_QUOTE: Final = 500
 
@@ -64,14 +65,18 @@ CODES: Final[Mapping[str, Fault]] = {
     "unexpected_output": Fault.UPSTREAM_FAULT,
 }
 
-# vLLM, llama.cpp, Moonshot, Groq and others give a prompt that is too long no code of its own.
-_TOO_LONG: Final = re.compile(
-    r"maximum context length|context (length|window|size)|model token limit|range of input length"
-    r"|prompt is too long|too many (input )?tokens|request too large",
-    re.IGNORECASE,
-)
-# xAI, with %20 for its spaces at times, and Gemini answer 400 to a key that they do not know.
-_BAD_KEY: Final = re.compile(r"(incorrect|invalid)( |%20)+api( |%20)+key|api key (not valid|expired)", re.IGNORECASE)
+# What a bad request turns out to be, where it has no code of its own.
+_TOLD_BY_TEXT: Final = {
+    # xAI, with %20 for its spaces at times, and Gemini answer 400 to a key that they do not know.
+    re.compile(r"(?i)(incorrect|invalid)( |%20)+api( |%20)+key|api key (not valid|expired)"): Fault.CREDENTIAL_REJECTED,
+    # DeepSeek's code for it is that of any invalid request.
+    re.compile(r"(?i)insufficient (account )?balance|余额不足|欠费"): Fault.QUOTA_EXHAUSTED,
+    # vLLM, llama.cpp, Moonshot, Groq and others.
+    re.compile(
+        r"(?i)maximum context length|context (length|window|size)|model token limit|range of input length"
+        r"|prompt is too long|too many (input )?tokens|request too large"
+    ): Fault.CONTEXT_TOO_LONG,
+}
 _EMPTY_ACCOUNT: Final = re.compile(
     r"balance|quota|overdue|arrear|insufficient|余额|欠费|不足|额度|用尽|耗尽", re.IGNORECASE
 )
@@ -116,7 +121,7 @@ def find_complaint(data: Any) -> Complaint | None:
         code, kind, param = (_word(error.get(name)) for name in ("code", "type", "param"))
         return Complaint(text, code, kind, param, _inner_headers(error.get("metadata")))
     if error:
-        return Complaint(_text(error), _word(data.get("code")), _word(data.get("type")))
+        return Complaint(_text(error), _word(data.get("code")), _word(data.get("type") or data.get("error_type")))
     text = _text(data.get("detail") or data.get("message") or data.get("msg") or data.get("error_msg"))
     if not text:
         return None
@@ -157,10 +162,8 @@ def classify(complaint: Complaint | None, status: int, codes: Mapping[str, Fault
                 return found
             if _FILTERED.search(word):
                 return Fault.CONTENT_FILTERED
-    if fallback is Fault.INVALID_REQUEST and _BAD_KEY.search(complaint.message):
-        return Fault.CREDENTIAL_REJECTED
-    if fallback is Fault.INVALID_REQUEST and _TOO_LONG.search(complaint.message):
-        return Fault.CONTEXT_TOO_LONG
+    if fallback is Fault.INVALID_REQUEST:
+        return next((fault for text, fault in _TOLD_BY_TEXT.items() if text.search(complaint.message)), fallback)
     if fallback is Fault.PERMISSION_DENIED and speaks_of_empty_account(complaint.message):
         return Fault.QUOTA_EXHAUSTED
     return fallback
@@ -169,10 +172,14 @@ def classify(complaint: Complaint | None, status: int, codes: Mapping[str, Fault
 def upstream_error(
     status: int, headers: Mapping[str, str], body: bytes, codes: Mapping[str, Fault] = CODES
 ) -> UpstreamError:
-    """The whole of `parse_error` for a dialect whose errors are OpenAI-shaped. Header names are lower case."""
+    """The whole of `parse_error` for a dialect whose errors are OpenAI-shaped. Header names are lower case. An error
+    that comes with a status of success is what it would be with its own.
+    """
     complaint = read_complaint(body)
     if announces_challenge(headers):
         return UpstreamError(Fault.CHALLENGED, "The upstream's bot protection answered instead of the API.")
+    if complaint and status in SUCCESS:
+        status = told_status(complaint.code, complaint.type) or status
     fault = classify(complaint, status, codes)
     inner = complaint.headers if complaint else {}
     return told(fault, complaint, status, retry_after_s=retry_after({**inner, **headers}, status))
@@ -188,7 +195,7 @@ def told(
         retry_after_s = told_wait_s(complaint.message)
     if fault is Fault.CREDENTIAL_REJECTED:
         text = f"The upstream rejected the credential (HTTP {status})."
-    elif complaint is None and 200 <= status < 300:  # noqa: PLR2004  the range of success
+    elif complaint is None and status in SUCCESS:
         text = "The upstream's answer is not a chat completion. Is base_url right?"
     elif complaint is None:
         text = f"The upstream answered HTTP {status} without an error of its API. Is base_url right?"

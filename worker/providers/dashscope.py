@@ -15,9 +15,8 @@ from typing import Annotated, ClassVar, Final, Literal
 import orjson
 from pydantic import Field
 
-from worker.faults import Fault, UpstreamError
+from worker.faults import UpstreamError
 from worker.providers.compatible import CompatibleOptions, CompatibleProvider, shown
-from worker.providers.compatible_errors import read_complaint, upstream_error
 from worker.providers.compatible_row import OLD_FUNCTIONS, Row
 from worker.providers.contract import (
     ChatCall,
@@ -29,7 +28,7 @@ from worker.providers.contract import (
     StreamMapper,
     UpstreamRequest,
 )
-from worker.providers.dashscope_answer import CODES, NativeMapper, complain, whole_answer
+from worker.providers.dashscope_answer import CODES, NativeMapper, error_of, whole_answer
 from worker.providers.dashscope_request import (
     is_compatible_only,
     is_multimodal,
@@ -45,7 +44,6 @@ from worker.providers.old_functions import asked_with_tools, completion_as_asked
 
 _TEXT: Final = "/api/v1/services/aigc/text-generation/generation"
 _MULTIMODAL: Final = "/api/v1/services/aigc/multimodal-generation/generation"
-_PER_MINUTE: Final = ("per minute", "token-limit", "tpm", "rate limit")
 
 
 class DashScopeOptions(CompatibleOptions):
@@ -63,6 +61,13 @@ class DashScopeOptions(CompatibleOptions):
     most_tokens: Mapping[str, Annotated[int, Field(ge=1)]] = {"farui*": 2000}
 
 
+class _Compatible(CompatibleProvider):
+    """The interface that speaks OpenAI's dialect; its errors are those of the other."""
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        return error_of(status, headers, body)
+
+
 class DashScope(Provider):
     type_name = "dashscope"
     title = "DashScope (Alibaba Model Studio)"
@@ -74,7 +79,7 @@ class DashScope(Provider):
     own_error_type = "dashscope_error"
 
     def __init__(self) -> None:
-        self._compatible = CompatibleProvider(
+        self._compatible = _Compatible(
             Row(
                 type_name=self.type_name,
                 title=self.title,
@@ -126,13 +131,7 @@ class DashScope(Provider):
         return completion_as_asked(chat, whole_answer(chat, body, shown(chat, _options(chat.settings).rewrite)))
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-        """A 429 that speaks of tokens per minute is a rate, any other exhausted allocation a quota."""
-        error = upstream_error(status, headers, body, CODES)
-        complaint = read_complaint(body)
-        allocation = complaint and complaint.code in {"Throttling.AllocationQuota", "insufficient_quota"}
-        if complaint and allocation and any(words in complaint.message.lower() for words in _PER_MINUTE):
-            error.fault = Fault.RATE_LIMITED
-        return error
+        return error_of(status, headers, body)
 
     def stream_mapper(self, chat: ChatCall) -> StreamMapper:
         if _speaks_openai(chat):
@@ -158,7 +157,7 @@ class DashScope(Provider):
             data = orjson.loads(body)
             return [row["model"] for row in data["output"]["models"]]
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise complain(read_complaint(body)) from error
+            raise error_of(200, {}, body) from error
 
 
 def _options(settings: Settings) -> DashScopeOptions:

@@ -10,7 +10,8 @@ from worker.providers.bodies import cut_short
 from worker.providers.chunks import ChunkWriter
 from worker.providers.compatible import Shown
 from worker.providers.compatible_errors import CODES as OPENAI_CODES
-from worker.providers.compatible_errors import Complaint, classify, find_complaint, told
+from worker.providers.compatible_errors import read_complaint, upstream_error
+from worker.providers.compatible_status import SUCCESS
 from worker.providers.compatible_stream import ToolCalls, call_id
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
 
@@ -37,15 +38,22 @@ CODES: Final[Mapping[str, Fault]] = {
     "ModelServingError": Fault.OVERLOADED,
     "ModelUnavailable": Fault.OVERLOADED,
 }
+_PER_MINUTE: Final = ("per minute", "token-limit", "tpm", "rate limit")
 _BAD_REQUEST: Final = 400
 
 
-def complain(complaint: Complaint | None) -> UpstreamError:
-    """The error of an event, or of an answer with status 200, neither of which has a status to go by."""
-    status = (
-        _BAD_REQUEST if complaint and complaint.code and complaint.code.startswith(("Invalid", "BadRequest")) else 200
-    )
-    return told(classify(complaint, status, CODES), complaint, status)
+def error_of(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    """A 429 that speaks of tokens per minute is a rate, any other exhausted allocation a quota. Native events and
+    answers have status 200, so what begins like a bad request is taken for one.
+    """
+    complaint = read_complaint(body)
+    if complaint and status in SUCCESS and (complaint.code or "").startswith(("Invalid", "BadRequest")):
+        status = _BAD_REQUEST
+    error = upstream_error(status, headers, body, CODES)
+    allocation = complaint and complaint.code in {"Throttling.AllocationQuota", "insufficient_quota"}
+    if complaint and allocation and any(words in complaint.message.lower() for words in _PER_MINUTE):
+        error.fault = Fault.RATE_LIMITED
+    return error
 
 
 def whole_answer(chat: ChatCall, body: bytes, instead: Shown) -> JsonObject:
@@ -179,7 +187,7 @@ def _loaded(body: bytes, *, failed: bool = False) -> JsonObject:
     except orjson.JSONDecodeError as error:
         raise UpstreamError(Fault.UPSTREAM_FAULT, "The upstream's answer is not valid JSON.") from error
     if failed or not isinstance(data, dict) or data.get("code") or not isinstance(data.get("output"), dict):
-        raise complain(find_complaint(data))
+        raise error_of(200, {}, body)
     return data
 
 

@@ -13,6 +13,7 @@ import orjson
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.compatible_errors import STATUSES, announces_challenge, quote, retry_after, unexplained
+from worker.providers.compatible_status import SUCCESS
 from worker.providers.contract import Answer, Ask, ChatCall, JsonObject, Provider, UpstreamRequest, UpstreamResponse
 
 _READ_BYTES = 64 * 1024
@@ -31,7 +32,6 @@ _MARKS = (
     b"aliyun_waf_",
 )
 _PAGES = (b"<!doctype html", b"<html")
-_SUCCESS = range(200, 300)
 _REDIRECTION = range(300, 400)
 _PAGE_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
 # A site says 403 to a session that ended. What it says without words of its own is not about the caller's request.
@@ -61,7 +61,7 @@ def ask(
     response = yield Ask(request, creates)
     assert response is not None
     announced = is_challenge(response.status, response.headers, b"")  # by its headers, whatever the body is
-    if response.status not in _SUCCESS or announced:
+    if response.status not in SUCCESS or announced:
         raise provider.parse_error(response.status, response.headers, response.body)
     if not response.body:
         return None
@@ -96,7 +96,7 @@ def is_challenge(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     if status in _REDIRECTION:
         return True
     page = is_page(body) or (not body and headers.get("content-type", "").startswith("text/html"))
-    return page and (status in _SUCCESS or status in _PAGE_STATUSES)
+    return page and (status in SUCCESS or status in _PAGE_STATUSES)
 
 
 def challenge(site: str) -> UpstreamError:
