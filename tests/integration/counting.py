@@ -17,6 +17,18 @@ from tests.system import CLIENT_KEY, System
 from worker.accounts.names import leases_key
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+Planned = tuple[int, dict[str, Any], dict[str, str]]
+"""Status, body and headers of an answer."""
+
+
+def error(status: int, code: str, *, retry_after: int | None = None, request_id: str | None = None) -> Planned:
+    """A refusal in OpenAI's shape."""
+    headers = {"retry-after": retry_after, "x-request-id": request_id}
+    told = {name: str(value) for name, value in headers.items() if value is not None}
+    return status, {"error": {"message": "no", "type": "t", "param": None, "code": code}}, told
+
+
+BROKEN = error(500, "broken")
 
 
 class Counting:
@@ -31,7 +43,7 @@ class Counting:
         self.cookies: list[str] = []
         self.carried: dict[int, set[str]] = {}
         """The keys that came over a connection, by its port."""
-        self.plan: dict[str, list[tuple[int, dict[str, Any], dict[str, str]]]] = {}
+        self.plan: dict[str, list[Planned]] = {}
         self.pause_s: dict[str, float] = {}
         self.gates: dict[str, asyncio.Event] = {}
         self.running = self.most_running = self.hung_up = 0

@@ -4,36 +4,17 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import closing
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.integration.counting import Counting, Gateway, open_gateway
-from tests.integration.pools import RPM, RULED_KEY, WIDE, configuration
-from tests.servers import RedisServer
+from tests.integration import pools
+from tests.integration.counting import BROKEN, Counting, Gateway, error
+from tests.integration.pools import RPM, RULED_KEY, WIDE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def error(status: int, code: str, **headers: str) -> tuple[int, dict[str, Any], dict[str, str]]:
-    return status, {"error": {"message": "no", "type": "t", "param": None, "code": code}}, headers
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    with closing(RedisServer(tmp_path_factory.mktemp("redis"))) as redis:
-        async with open_gateway(tmp_path_factory.mktemp("accounts"), redis, configuration, workers=2) as gateway:
-            yield gateway
-
-
-@pytest.fixture
-def upstream(gateway: Gateway) -> Counting:
-    """As if nobody had called it yet."""
-    gateway.upstream.forget()
-    return gateway.upstream
+WORKERS = 2
+configuration = pools.configuration
 
 
 async def test_two_workers_together_interleave_two_to_one(gateway: Gateway, upstream: Counting) -> None:
@@ -79,7 +60,7 @@ async def test_random_draws_among_the_targets_and_spares_the_standby(gateway: Ga
 
 
 async def test_a_failure_is_tried_again_with_another_credential(gateway: Gateway, upstream: Counting) -> None:
-    upstream.plan["failing-a"] = [error(500, "broken", **{"x-request-id": "req_011CTfW5wZ9q8XnR"})]
+    upstream.plan["failing-a"] = [error(500, "broken", request_id="req_011CTfW5wZ9q8XnR")]
     upstream.plan["failing-b"] = []
     answer = await gateway.ask("failing")
     assert (answer.status_code, answer.headers["x-penstock-attempts"]) == (200, "2")
@@ -90,7 +71,7 @@ async def test_a_failure_is_tried_again_with_another_credential(gateway: Gateway
 async def test_a_limited_account_rests_and_the_client_waits_instead_of_failing(
     gateway: Gateway, upstream: Counting
 ) -> None:
-    upstream.plan["limited-a"] = [error(429, "rate_limit_exceeded", **{"retry-after": "1"})]
+    upstream.plan["limited-a"] = [error(429, "rate_limit_exceeded", retry_after=1)]
     answers = await asyncio.gather(*(gateway.ask("limited", text=f"{i}") for i in range(5)))
     assert [answer.status_code for answer in answers] == [200] * 5
     assert len(upstream.seen) <= 5 + 5  # those that were on their way when the limit was met may meet it as well
@@ -168,7 +149,7 @@ async def test_what_the_loser_of_a_race_may_have_cost_counts_on_its_account(
 
 async def test_a_race_calls_no_more_upstreams_than_a_request_may(gateway: Gateway, upstream: Counting) -> None:
     for name in WIDE:
-        upstream.plan[name] = [error(500, "broken")] * 9
+        upstream.plan[name] = [BROKEN] * 9
     answer = await gateway.ask("wide")
     assert (answer.status_code, len(upstream.seen)) == (502, 2)
 

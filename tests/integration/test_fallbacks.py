@@ -1,32 +1,23 @@
 """When a request goes on to another model, and when it waits for its own: through front, queue and worker."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import closing
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.integration.counting import Counting, Gateway, open_gateway
+from tests.integration.counting import BROKEN, Counting, Gateway, Planned, error
 from tests.integration.pools import entry
-from tests.servers import RedisServer
 from tests.system import CLIENT_KEY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-BROKEN: tuple[int, dict[str, Any], dict[str, str]] = (500, {"error": {"message": "no", "code": "broken"}}, {})
 
 
-def fault(status: int, code: str, retry_after: int) -> tuple[int, dict[str, Any], dict[str, str]]:
-    return status, {"error": {"message": "no", "code": code}}, {"retry-after": str(retry_after)}
+def overloaded(retry_after: int) -> Planned:
+    return error(503, "overloaded", retry_after=retry_after)
 
 
-def overloaded(retry_after: int) -> tuple[int, dict[str, Any], dict[str, str]]:
-    return fault(503, "overloaded", retry_after)
-
-
-def limited(retry_after: int) -> tuple[int, dict[str, Any], dict[str, str]]:
-    return fault(429, "rate_limit_exceeded", retry_after)
+def limited(retry_after: int) -> Planned:
+    return error(429, "rate_limit_exceeded", retry_after=retry_after)
 
 
 def configuration(port: int) -> dict[str, Any]:
@@ -60,20 +51,6 @@ def configuration(port: int) -> dict[str, Any]:
     return {"providers": providers, "models": models, "keys": [{"name": "test", "key": CLIENT_KEY}]}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    with closing(RedisServer(tmp_path_factory.mktemp("redis"))) as redis:
-        async with open_gateway(tmp_path_factory.mktemp("fallbacks"), redis, configuration) as gateway:
-            yield gateway
-
-
-@pytest.fixture
-def upstream(gateway: Gateway) -> Counting:
-    """As if nobody had called it yet."""
-    gateway.upstream.forget()
-    return gateway.upstream
-
-
 async def attempts(gateway: Gateway, model: str) -> int:
     """Of a request that was answered."""
     answer = await gateway.ask(model)
@@ -101,13 +78,13 @@ async def test_a_limit_is_waited_for(gateway: Gateway, upstream: Counting) -> No
 
 async def test_where_no_fallback_is_ready_the_route_is_waited_for(gateway: Gateway, upstream: Counting) -> None:
     upstream.plan["resting"] = [overloaded(retry_after=1)]
-    upstream.plan["dead"] = [fault(401, "invalid_api_key", 3600)]
+    upstream.plan["dead"] = [error(401, "invalid_api_key", retry_after=3600)]
     assert await attempts(gateway, "both-rest") == 3
     assert upstream.models() == ["resting", "dead", "resting"]
 
 
 async def test_a_fallback_that_rests_as_well_is_passed_over(gateway: Gateway, upstream: Counting) -> None:
-    upstream.plan["dead"] = [fault(401, "invalid_api_key", 3600)]
+    upstream.plan["dead"] = [error(401, "invalid_api_key", retry_after=3600)]
     await gateway.ask("dead")
     upstream.forget()
     upstream.plan["third"] = [overloaded(retry_after=30)]
@@ -136,7 +113,7 @@ async def test_without_a_fallback_the_client_hears_of_the_limit(gateway: Gateway
 
 
 async def test_a_wrong_request_is_not_sent_to_the_next_of_a_race(gateway: Gateway, upstream: Counting) -> None:
-    upstream.plan["wrong"] = [fault(400, "invalid_value", 1)]
+    upstream.plan["wrong"] = [error(400, "invalid_value", retry_after=1)]
     assert (await gateway.ask("race")).status_code == 400
     assert upstream.models() == ["wrong"]
 

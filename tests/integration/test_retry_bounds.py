@@ -1,19 +1,14 @@
 """Tries are bounded in number and in time, over real processes; what bounds them is the route's own."""
 
-from collections.abc import AsyncIterator
-from contextlib import closing
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
-from tests.integration.counting import Counting, Gateway, open_gateway
+from tests.integration.counting import BROKEN, Counting, Gateway
 from tests.integration.pools import entry
-from tests.servers import RedisServer
 from tests.system import CLIENT_KEY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-BROKEN: tuple[int, dict[str, Any], dict[str, str]] = (500, {"error": {"message": "no", "code": "broken"}}, {})
 WITHIN_S = 0.2
 SLOWLY_S = 2 * WITHIN_S
 
@@ -26,13 +21,6 @@ def configuration(port: int) -> dict[str, Any]:
     }
     providers = [entry("up", port, {}, {}), entry("other", port, {})]
     return {"providers": providers, "models": models, "keys": [{"name": "test", "key": CLIENT_KEY}]}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    with closing(RedisServer(tmp_path_factory.mktemp("redis"))) as redis:
-        async with open_gateway(tmp_path_factory.mktemp("bounds"), redis, configuration) as gateway:
-            yield gateway
 
 
 @pytest.fixture
