@@ -33,12 +33,19 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 @asynccontextmanager
 async def connect(
-    app: ASGIApp = echo, protocol: type[Protocol] = Protocol
+    app: ASGIApp = echo, protocol: type[Protocol] = Protocol, made: list[Protocol] | None = None
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """`made` is given the server's end of the connection."""
+    made = [] if made is None else made
+
+    def make() -> Protocol:
+        made.append(protocol(config, ServerState(), {}))
+        return made[-1]
+
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None)
     config.load()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: protocol(config, ServerState(), {}), "127.0.0.1", 0)
+    server = await loop.create_server(make, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
         yield reader, writer
@@ -173,14 +180,10 @@ async def test_a_client_that_does_not_read_is_cut_off() -> None:
 async def test_a_client_that_has_read_something_is_given_more_time() -> None:
     made: list[Protocol] = []
 
-    class Watched(Protocol):
+    class Patient(Protocol):
         stall_timeout_s = 3600
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's type
-            made.append(self)
-            super().connection_made(transport)
-
-    async with asyncio.timeout(20), connect(Pouring(), Watched) as (reader, writer):
+    async with asyncio.timeout(20), connect(Pouring(), Patient, made) as (reader, writer):
         writer.write(HEAD + b"Content-Length: 0\r\n\r\n")
         assert await reader.readexactly(1024 * 1024)
         (protocol,) = made
@@ -194,14 +197,8 @@ async def test_a_client_that_has_read_something_is_given_more_time() -> None:
 async def test_a_stopping_server_answers_what_is_under_way_on_an_idle_connection() -> None:
     """Closing it at once would lose the request, which a balancer does not send again."""
     made: list[Protocol] = []
-
-    class Watched(Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's type
-            made.append(self)
-            super().connection_made(transport)
-
     request = HEAD + b"Content-Length: 2\r\n\r\nhi"
-    async with asyncio.timeout(20), connect(protocol=Watched) as (reader, writer):
+    async with asyncio.timeout(20), connect(made=made) as (reader, writer):
         writer.write(request)
         await reader.readuntil(b"0\r\n\r\n")
         (protocol,) = made
@@ -300,14 +297,8 @@ async def test_a_client_that_asks_ahead_is_seen_to_leave() -> None:
 async def test_what_is_read_ahead_is_bounded() -> None:
     """A client that asks and asks without an end fills the kernel's buffers, not ours."""
     made: list[Protocol] = []
-
-    class Watched(Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's type
-            made.append(self)
-            super().connection_made(transport)
-
     request = HEAD + b"Content-Length: 0\r\nX-Long: %b\r\n\r\n" % (b"x" * 50_000)
-    async with asyncio.timeout(20), connect(Pouring(), Watched) as (reader, writer):
+    async with asyncio.timeout(20), connect(Pouring(), made=made) as (reader, writer):
         writer.write(request)
         assert await reader.readline(), "the first answer has begun, and never ends"
         writer.write(100 * request)
