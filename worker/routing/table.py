@@ -7,19 +7,19 @@ alone offers.
 
 import contextlib
 import difflib
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from shared.catalogue import ModelEntry
 from shared.errors import NotFound
 from worker.config.nesting import DEEPEST
 from worker.config.route import Mode, RouteConfig, Strategy
 from worker.config.schema import Config
-from worker.routing.fields import FieldRules, rules_of
+from worker.routing.fields import rules_of
 from worker.routing.offers import Labels, Offer, merged, offers_of
 from worker.routing.patterns import STAR, best_match, fill
 from worker.routing.route import Destination, Route, Stage
+from worker.routing.stages import joined, ruled, weigh
 from worker.routing.way import Way
 
 _NEAR_NAMES = 3
@@ -177,11 +177,11 @@ class RouteTable:
         strategy = route.strategy or self._config.routing.strategy
         inner = [(target.weight, self._inner(fill(target.model, star), way)) for target in route.targets]
         if strategy is Strategy.PRIORITY:
-            stages = _joined(key, [stage for _, nested in inner for stage in nested])
+            stages = joined(key, [stage for _, nested in inner for stage in nested])
         else:
             stages = [Stage(key, strategy, weigh(inner), route.race_delay_s)]
         rules = rules_of(route)
-        return [_ruled(stage, rules) for stage in stages]
+        return [ruled(stage, rules) for stage in stages]
 
     def _inner(self, name: str, way: Way) -> list[Stage]:
         """What a target leads to. Circles cannot be: the configuration refuses those of exact names, and a pattern is
@@ -265,46 +265,3 @@ class RouteTable:
             f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else " GET /v1/models lists what does."
         )
         return NotFound(f"The model '{model}' does not exist.{hint}", param="model")
-
-
-def weigh(groups: Sequence[tuple[int, Sequence[Stage]]]) -> tuple[Destination, ...]:
-    """The destinations of targets with these weights; what a target leads to shares its weight, in whole numbers."""
-    shared = [(weight, _shares(stages)) for weight, stages in groups]
-    sums = [sum(share for _, share in shares) or 1 for _, shares in shared]
-    common = math.lcm(*sums)
-    return tuple(
-        replace(destination, weight=weight * share * common // total)
-        for (weight, shares), total in zip(shared, sums, strict=True)
-        for destination, share in shares
-    )
-
-
-def _shares(stages: Sequence[Stage]) -> list[tuple[Destination, int]]:
-    """Of a nested route's destinations, by its own strategy; where it has an order, the first takes all."""
-    found = [destination for stage in stages for destination in stage.destinations]
-    if len(found) == 1:
-        return [(found[0], 1)]
-    match stages[0].strategy:
-        case Strategy.WEIGHTED:
-            return [(one, one.weight) for one in found]
-        case Strategy.PRIORITY | Strategy.RACE:
-            return [(one, int(i == 0)) for i, one in enumerate(found)]
-        case _:
-            return [(one, int(one.weight > 0)) for one in found]
-
-
-def _joined(key: str, stages: Sequence[Stage]) -> list[Stage]:
-    """Neighbours without a choice of their own become one stage that keeps their order."""
-    joined: list[Stage] = []
-    for stage in stages:
-        ordered = len(stage.destinations) == 1 or stage.strategy is Strategy.PRIORITY
-        if ordered and joined and joined[-1].strategy is Strategy.PRIORITY:
-            joined[-1] = replace(joined[-1], destinations=(*joined[-1].destinations, *stage.destinations))
-        elif stage.destinations:
-            joined.append(replace(stage, name=key, strategy=Strategy.PRIORITY) if ordered else stage)
-    return joined
-
-
-def _ruled(stage: Stage, rules: FieldRules) -> Stage:
-    ruled = (replace(one, rules=one.rules.under(rules)) for one in stage.destinations)
-    return replace(stage, destinations=tuple(ruled))

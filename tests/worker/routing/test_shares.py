@@ -10,7 +10,7 @@ from worker.config.route import Strategy
 from worker.routing.fields import FieldRules
 from worker.routing.patterns import STAR, fill, match
 from worker.routing.route import Destination, Stage
-from worker.routing.table import weigh
+from worker.routing.stages import weigh
 
 PROVIDER = ProviderConfig.model_construct(name="p", type="echo")
 weights = st.integers(0, 1000)
