@@ -34,6 +34,7 @@ ERRORS: Final[list[tuple[int, dict[str, Any]]]] = [
     (500, {"error": {"message": "m", "type": "server_error", "code": None}}),
     (500, {"error": {"message": "m", "type": "invalid_request_error", "code": "api_error"}}),
     (503, {"error": {"message": "m", "type": "unavailable_error"}}),
+    (503, {"error": {"message": "m", "type": "service_unavailable_error", "code": "server_is_overloaded"}}),
     (504, {"error": {"message": "m", "type": "timeout_error"}}),
 ]
 STREAMED: Final = [case for case in cases() if case.path("stream.sse")]

@@ -1,18 +1,13 @@
-"""Errors of OpenAI and its clones -> UpstreamError: by code, then type, then status; by text where nothing else tells.
-
-Shapes read, in this order: `{"error": {...}}`, `{"error": "text"}`, `{"detail": ...}` (FastAPI), `{"code", "message"}`,
-`{"msg"}`, and whatever else came, cut short.
-"""
+"""Errors of OpenAI and its clones -> UpstreamError: by code, type and status; by text where nothing else tells."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 from worker.faults import Fault, UpstreamError, quoted
-from worker.providers.bodies import parsed
+from worker.providers.compatible_complaint import Complaint, read_complaint
 from worker.providers.compatible_status import SUCCESS, told_status
 
 _LONGEST_QUOTE: Final = 500
@@ -61,7 +56,7 @@ CODES: Final[Mapping[str, Fault]] = {
     "engine_overloaded_error": Fault.OVERLOADED,
     "overloaded": Fault.OVERLOADED,
     "overloaded_error": Fault.OVERLOADED,
-    "server_error": Fault.UPSTREAM_FAULT,
+    "server_is_overloaded": Fault.OVERLOADED,
     "unexpected_output": Fault.UPSTREAM_FAULT,
 }
 
@@ -91,42 +86,6 @@ _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _MILLISECONDS: Final = re.compile(r"\d{13}")
 # OpenAI and Groq: "try again in 7.66s"; Moonshot: "try again after 1 seconds"; Azure: "retry after 26 seconds".
 _WAIT: Final = re.compile(rf"(?:try again|retry|reset) (?:in|after) ((?:{_PIECE})+)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """What an error body says. `headers` are those that stand in the body itself, names in lower case."""
-
-    message: str
-    code: str | None = None
-    type: str | None = None
-    param: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def read_complaint(body: bytes) -> Complaint | None:
-    """None where the body is no JSON object that tells of an error (HTML, an empty body, another service's answer)."""
-    return find_complaint(parsed(body))
-
-
-def find_complaint(data: Any) -> Complaint | None:
-    """The error inside a parsed body or event, in any of the clones' shapes."""
-    if isinstance(data, list) and data:  # Gemini's compatible endpoint wraps its errors in a list
-        data = data[0]
-    if not isinstance(data, dict):
-        return None
-    error = data.get("error")
-    if isinstance(error, dict):
-        text = _text(error.get("message") or error.get("msg") or error.get("detail") or error)
-        code, kind, param = (_word(error.get(name)) for name in ("code", "type", "param"))
-        return Complaint(text, code, kind, param, _inner_headers(error.get("metadata")))
-    if error:
-        return Complaint(_text(error), _word(data.get("code")), _word(data.get("type") or data.get("error_type")))
-    text = _text(data.get("detail") or data.get("message") or data.get("msg") or data.get("error_msg"))
-    if not text:
-        return None
-    code = data.get("code") or data.get("error_code")
-    return Complaint(text, _word(code), _word(data.get("type")), _word(data.get("param")))
 
 
 def announces_challenge(headers: Mapping[str, str]) -> bool:
@@ -272,27 +231,3 @@ def moment(date: str) -> datetime:
     """What an HTTP date says. Raises ValueError."""
     told = parsedate_to_datetime(date)
     return told if told.tzinfo else told.replace(tzinfo=UTC)
-
-
-def _word(value: Any) -> str | None:
-    return str(value) if isinstance(value, str | int) and value != "" and not isinstance(value, bool) else None
-
-
-def _inner_headers(metadata: Any) -> dict[str, str]:
-    """OpenRouter's: `{"metadata": {"headers": {"X-RateLimit-Reset": "1790000000000", ...}}}`."""
-    headers = metadata.get("headers") if isinstance(metadata, dict) else None
-    return {name.lower(): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
-
-
-def _text(value: Any) -> str:
-    """A message that may be nested, as FastAPI's list of `{"loc", "msg", "input"}`, whose `input` may be a prompt."""
-    match value:
-        case str():
-            return value
-        case {"detail": inner} | {"message": inner}:
-            return _text(inner)
-        case {"msg": str(problem), "loc": list(place)}:
-            return f"{'.'.join(map(str, place))}: {problem}"
-        case list():
-            return "; ".join(filter(None, map(_text, value)))
-    return ""

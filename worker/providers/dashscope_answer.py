@@ -9,8 +9,9 @@ from worker.faults import Fault, UpstreamError
 from worker.providers.bodies import cut_short
 from worker.providers.chunks import ChunkWriter
 from worker.providers.compatible import Shown
+from worker.providers.compatible_complaint import read_complaint
 from worker.providers.compatible_errors import CODES as OPENAI_CODES
-from worker.providers.compatible_errors import read_complaint, upstream_error
+from worker.providers.compatible_errors import upstream_error
 from worker.providers.compatible_status import SUCCESS
 from worker.providers.compatible_stream import ToolCalls, call_id
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
