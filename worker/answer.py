@@ -27,12 +27,9 @@ from worker.providers.contract import (
     Provider,
     UpstreamRequest,
 )
-from worker.reading import MOST_EVENT_BYTES, Reading
+from worker.reading import MOST_EVENT_BYTES, Reading, is_stream, speaks
 from worker.upstream import Upstream, UpstreamBody, error_body
 from worker.websocket import Socket, open_socket
-
-_SPEAKS = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
-_STREAMED_TYPES = ("text/event-stream", "text/plain", "application/octet-stream", "application/stream+json", "")
 
 
 class Sink(Protocol):
@@ -183,8 +180,9 @@ class UpstreamAnswer:
             if not request.streamed:
                 yield await self._plain(body)
                 return
-            if request.framing is Framing.SSE and not _is_stream(body.headers):
-                raise await self._refusal(body)
+            if request.framing is Framing.SSE and not is_stream(body.headers):
+                yield await self._unstreamed(body)
+                return
         mapper = self._provider.stream_mapper(self._call)
         reading = Reading(body, request.framing, mapper, self._deadline, self._most_bytes)
         if self._call.stream:
@@ -194,15 +192,29 @@ class UpstreamAnswer:
             yield await self._joined(reading)
 
     async def _plain(self, body: UpstreamBody) -> bytes:
+        whole = await self._whole(body)
+        try:
+            return self._completed(whole)
+        except MISSHAPEN as error:
+            raise misshapen() from error
+
+    async def _unstreamed(self, body: UpstreamBody) -> bytes:
+        """For an upstream that was asked for a stream: it cannot stream and answers at once, or refuses."""
+        whole = await self._whole(body)
+        try:
+            return self._completed(whole)
+        except (UpstreamError, *MISSHAPEN):
+            raise self._classified(body.status, body.headers, whole) from None
+
+    async def _whole(self, body: UpstreamBody) -> bytes:
         def heard() -> None:
             self.speaking = True
             self._deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
 
-        whole = await self._deadline.bound(body.read(self._most_bytes, heard))
-        try:
-            completion = self._provider.parse_response(self._call, whole)
-        except MISSHAPEN as error:
-            raise misshapen() from error
+        return await self._deadline.bound(body.read(self._most_bytes, heard))
+
+    def _completed(self, whole: bytes) -> bytes:
+        completion = self._provider.parse_response(self._call, whole)
         self.done = True
         return self._at_once(split(completion)) if self._call.stream else self._json(completion)
 
@@ -253,8 +265,9 @@ class UpstreamAnswer:
 
     def _last(self, reading: Reading) -> list[Chunk]:
         """What is still owed at the end. Raises UpstreamError where the answer was cut."""
-        if not reading.size and isinstance(reading.body, UpstreamBody):
-            raise self._classified(reading.body.status, reading.body.headers, b"")
+        unframed = reading.unframed
+        if unframed is not None and isinstance(reading.body, UpstreamBody):
+            raise self._classified(reading.body.status, reading.body.headers, unframed)
         last = reading.finish()
         self.done = reading.ended
         return last
@@ -311,18 +324,6 @@ class UpstreamAnswer:
 
     def _note_content(self, group: Iterable[Chunk]) -> None:
         """Is there content, which a client would see? A role alone is none. From then on silence is another limit's."""
-        if not self.speaking and any(map(_speaks, group)):
+        if not self.speaking and any(map(speaks, group)):
             self.speaking = True
             self._deadline.expect(BETWEEN_CHUNKS, self._timeouts.between_chunks_s)
-
-
-def _speaks(chunk: Chunk) -> bool:
-    return any(
-        choice.get("finish_reason") or any((choice.get("delta") or {}).get(name) for name in _SPEAKS)
-        for choice in chunk.data["choices"]
-    )
-
-
-def _is_stream(headers: Mapping[str, str]) -> bool:
-    """What is announced as something else (an error's JSON, a sign-in page) is no answer."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower() in _STREAMED_TYPES

@@ -1,6 +1,6 @@
 """A streamed answer as it is read: bytes in, groups of mapped chunks out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from worker.deadline import Deadline
 from worker.faults import MISSHAPEN, misshapen
@@ -10,6 +10,10 @@ from worker.upstream import UpstreamBody, too_large
 from worker.websocket import Socket
 
 MOST_EVENT_BYTES = 4 * 1024 * 1024
+_MOST_UNFRAMED_BYTES = 256 * 1024
+_SPEAKS = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")
+_STREAMED_TYPES = ("text/event-stream", "text/plain", "application/octet-stream", "application/stream+json", "")
+_NO_FIELD = (b"{", b"[", b"<")
 Listen = Callable[[list[Chunk]], bool]
 """Gets the chunks of one read; False says that no more is wanted now."""
 
@@ -27,6 +31,9 @@ class Reading:
     ) -> None:
         self.size = 0  # bytes
         self.body = body
+        self._sse = framing is Framing.SSE
+        self._beginning = b""  # until the first event
+        self._began = False
         self._mapper = mapper
         self._cutter = splitter(framing, MOST_EVENT_BYTES)
         self._deadline = deadline
@@ -47,13 +54,24 @@ class Reading:
         if self.size > self._most_bytes:
             raise too_large(self._most_bytes)
         self._deadline.heard()
-        group = _map(self._mapper, self._cutter.feed(data))
+        events = self._cutter.feed(data)
+        if not self._began:
+            self._began = bool(events)
+            self._beginning = (self._beginning + data)[:_MOST_UNFRAMED_BYTES]
+        group = _map(self._mapper, events)
         return (not group or self._listen(group)) and not self._mapper.ended
 
     @property
     def ended(self) -> bool:
         """The upstream's own end marker was seen."""
         return self._mapper.ended
+
+    @property
+    def unframed(self) -> bytes | None:
+        """What came instead of events: nothing, or JSON or a page behind the headers of a stream. None for a stream."""
+        if not self.size:
+            return b""
+        return self._beginning if self._sse and not self._began and self._beginning.lstrip()[:1] in _NO_FIELD else None
 
     async def read_end(self) -> None:
         if isinstance(self.body, UpstreamBody):
@@ -78,3 +96,16 @@ def _map(mapper: StreamMapper, events: Iterable[Event]) -> list[Chunk]:
     except MISSHAPEN as error:
         raise misshapen() from error
     return group
+
+
+def speaks(chunk: Chunk) -> bool:
+    """Is there content, which a client would see? A role alone is none."""
+    return any(
+        choice.get("finish_reason") or any((choice.get("delta") or {}).get(name) for name in _SPEAKS)
+        for choice in chunk.data["choices"]
+    )
+
+
+def is_stream(headers: Mapping[str, str]) -> bool:
+    """What is announced as something else (an error's JSON, a sign-in page) is no answer."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() in _STREAMED_TYPES

@@ -32,7 +32,8 @@ def _too_long(limit: int) -> UpstreamError:
 class EventSplitter:
     """Server-sent events: blank-line separated, LF, CRLF or CR, comments ignored, several data lines joined.
 
-    Source: the event stream section of the HTML living standard.
+    Source: the event stream section of the HTML living standard. Its one field of its own, `error`, has llama.cpp until
+    September 2025 (ggml-org/llama.cpp pull request 16109): an event named so.
     """
 
     def __init__(self, max_event_bytes: int) -> None:
@@ -94,6 +95,9 @@ def _parse(block: bytes) -> Event | None:
             data.append(value.removeprefix(b" "))
         elif key == b"event":
             name = value.removeprefix(b" ")
+        elif key == b"error":
+            name = key
+            data.append(value.removeprefix(b" "))
     return Event(b"\n".join(data), name.decode("utf-8", "replace")) if data else None
 
 

@@ -1,6 +1,12 @@
 """Reads upstreams' answers as a worker does."""
 
+from aiohttp import web
+
 from worker.answer import UpstreamAnswer
+from worker.config.provider import Timeouts
+from worker.providers.contract import ChatCall, Credential, Settings
+from worker.providers.registry import providers
+from worker.upstream import Upstream
 from worker.websocket import Socket
 
 
@@ -31,6 +37,31 @@ async def everything(answer: UpstreamAnswer) -> bytes:
     finally:
         await answer.aclose()
     return b"".join([first or b"", *gathered.events])
+
+
+async def answer_to(body: bytes, media: str, *, stream: bool) -> bytes:
+    """What a client gets of an OpenAI-shaped upstream that answers with this. Raises what the answer raises."""
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type=media)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    provider, upstream = providers()["openai-compatible"], Upstream()
+    settings = Settings("test", f"http://127.0.0.1:{runner.addresses[0][1]}", provider.options())
+    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    call = ChatCall(asked, "m", stream=stream, completion_id="chatcmpl-1", created=1, settings=settings)
+    answer = UpstreamAnswer(
+        upstream, provider, call, Credential("c", {"api_key": "k"}), Timeouts(), include_usage=True, most_bytes=1 << 20
+    )
+    try:
+        return await everything(answer)
+    finally:
+        await upstream.aclose()
+        await runner.cleanup()
 
 
 async def messages_of(socket: Socket) -> list[bytes]:
