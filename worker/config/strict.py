@@ -45,22 +45,35 @@ class Strict(BaseModel):
         raise failure(told, cls.__name__)
 
 
+_ANOTHER_MODEL = (
+    "has no effect here; to ask for another model, give it a name under the top-level key `models`: "
+    "`models: {name that clients ask for: provider/model of the upstream}`"
+)
+_OWN = "is the client's own"
+
+
 def _drops(value: Any) -> Any:
     """One error instead of one for each arm of the union."""
-    if isinstance(value, bool) or (isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)):
+    if isinstance(value, bool):
         return value
-    raise ValueError("must be true, false or a list of field names")
-
-
-_NOT_A_FIELD = {
-    "model": "has no effect here; to ask for another model, give it a name under the top-level key `models`: "
-    "`models: {name that clients ask for: provider/model of the upstream}`"
-}
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise ValueError("must be true, false or a list of field names")
+    framed = [
+        ((place,), f"{name!r} {_ANOTHER_MODEL if name == 'model' else f'{_OWN} and never dropped: remove it'}")
+        for place, name in enumerate(value)
+        if name in FRAME
+    ]
+    if framed:
+        raise failure(framed, "Fields")
+    return value
 
 
 def _check_fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
     if framed := [*FRAME & value.keys()]:
-        raise failure([((name,), _NOT_A_FIELD.get(name, "is the client's own")) for name in sorted(framed)], "Fields")
+        raise failure(
+            [((name,), _ANOTHER_MODEL if name == "model" else _OWN) for name in sorted(framed)],
+            "Fields",
+        )
     try:
         check_fields(value)
     except InvalidRequest as error:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 FRAME: Final = frozenset({"model", "messages", "stream"})
-"""What is the client's own: no rule touches it, and the configuration refuses overrides and defaults for it."""
+"""What is the client's own: the configuration refuses every rule for it."""
 
 
 class Shapes(Protocol):
@@ -51,7 +51,7 @@ class FieldRules:
 def rules_of(section: Shapes) -> FieldRules:
     drop = section.drop_params
     names = frozenset(drop) if isinstance(drop, tuple) else frozenset()
-    return FieldRules(section.overrides, section.defaults, names - FRAME, drop is True)
+    return FieldRules(section.overrides, section.defaults, names, drop is True)
 
 
 def stack(inner: FieldRules, outer: Iterable[FieldRules]) -> FieldRules:
