@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.providers.cases import FOLDER, Case, cases
+from tests.providers.cases import FOLDER, Case, cases, response
 from worker.faults import Fault, UpstreamError, to_client
-from worker.providers.contract import USER_AGENT, ChatCall, Credential, Settings
+from worker.providers.contract import USER_AGENT, ChatCall, Credential, Event, Settings
 from worker.providers.registry import providers
 from worker.providers.sessions import derived_uuid
 from worker.providers.spark import signed_url
@@ -111,3 +111,37 @@ def test_every_session_case_names_its_source() -> None:
     for name in ("claude-web", "qwen-web", "codegeex", "gptomni", "bing-sydney", "dangbei", "spark", "qwen-code"):
         for chat in (FOLDER / name).glob("*/chat.json"):
             assert json.loads(chat.read_bytes())["source"], chat
+
+
+@pytest.mark.parametrize(
+    ("effort", "enabled", "budget"),
+    [
+        (None, True, None),
+        ("none", False, None),
+        ("minimal", True, 1024),
+        ("low", True, 4096),
+        ("medium", True, 16384),
+        ("high", True, 38912),
+        ("xhigh", True, 81920),
+        ("max", True, 81920),
+    ],
+)
+def test_qwen_thinks_as_much_as_was_asked_for(effort: str | None, *, enabled: bool, budget: int | None) -> None:
+    """The site knows a budget in tokens; 38912 and 81920 are those that it uses itself."""
+    case = Case(FOLDER / "qwen-web" / "text")
+    exchange = case.provider.exchange(case.call(changes={"reasoning_effort": effort}), case.credential)
+    next(exchange)
+    answer = exchange.send(response({"body": {"success": True, "data": {"id": "chat-7"}}}))
+    features = json.loads(answer.request.body)["messages"][0]["feature_config"]
+    assert features["thinking_enabled"] is enabled
+    assert features.get("thinking_budget") == budget
+
+
+def test_qwen_codes_end_is_told_inside_a_stream_too() -> None:
+    """Whoever meets it there learns what to use instead."""
+    case = Case(FOLDER / "qwen-code" / "text")
+    with pytest.raises(UpstreamError, match="use a DashScope API key") as caught:
+        case.provider.stream_mapper(case.call(stream=True)).feed(
+            Event(b'{"error":{"code":"insufficient_quota","message":"Free allocated quota exceeded."}}')
+        )
+    assert caught.value.fault is Fault.QUOTA_EXHAUSTED

@@ -36,7 +36,10 @@ _ROW: Final = Row(
     base_url="https://portal.qwen.ai/v1",
     note="The free tier ended on 2026-04-15; accounts without a plan are refused. Use `dashscope` with an API key.",
     key_page="`penstock login qwen-code`; the token lasts hours and is refreshed",
-    refuses={"*": f"{OLD_FUNCTIONS} reasoning_effort n logprobs top_logprobs logit_bias"},
+    renames={"max_completion_tokens": "max_tokens"},
+    refuses={
+        "*": f"{OLD_FUNCTIONS} reasoning_effort n logprobs top_logprobs logit_bias frequency_penalty service_tier"
+    },
     tool_choices="none auto function",  # in compatible mode there is no "required"
     codes={
         "invalid_access_token": Fault.CREDENTIAL_REJECTED,
