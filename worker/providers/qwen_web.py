@@ -7,6 +7,7 @@ and are not sent.
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -29,7 +30,7 @@ from worker.providers.contract import (
 )
 from worker.providers.fields import wishes
 from worker.providers.qwen_web_events import SITE, QwenWebMapper, refusal_in
-from worker.providers.sessions import SessionProvider, ask, derived_uuid, session_error
+from worker.providers.sessions import SessionProvider, ask, challenge, derived_uuid, is_challenge, session_error
 from worker.providers.transcript import dialogue, transcript
 
 _THINKING_BUDGETS = {
@@ -135,6 +136,8 @@ def _chat_id(created: Any) -> str:
         case {"success": True, "data": {"id": str(chat_id)}}:
             return chat_id
     refused = refusal_in(created) if isinstance(created, dict) else None
+    if refused is None and is_challenge(HTTPStatus.OK, {}, orjson.dumps(created)):
+        refused = challenge(SITE)
     raise refused or UpstreamError(Fault.UPSTREAM_FAULT, f"{SITE} created no chat.")
 
 

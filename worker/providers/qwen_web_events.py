@@ -5,6 +5,7 @@ whole of the thinking so far in each event, not a piece of it, while `content` i
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from worker.faults import Fault, UpstreamError
@@ -12,7 +13,7 @@ from worker.providers.bodies import cut_short, event_object
 from worker.providers.chunks import ChunkWriter
 from worker.providers.compatible_errors import quote
 from worker.providers.contract import ChatCall, Chunk, Event, JsonObject
-from worker.providers.sessions import challenge
+from worker.providers.sessions import challenge, is_challenge
 
 SITE = "chat.qwen.ai"
 _ANSWER = frozenset({"answer", None, ""})
@@ -23,6 +24,8 @@ _CODES = {
     "CHAT_NOT_FOUND": Fault.UPSTREAM_FAULT,
     "RequestValidationError": Fault.UPSTREAM_FAULT,  # the site's protocol changed; no caller can mend that
     "Bad_Request": Fault.INVALID_REQUEST,
+    "data_inspection_failed": Fault.CONTENT_FILTERED,  # as at DashScope
+    "DataInspectionFailed": Fault.CONTENT_FILTERED,
 }
 
 
@@ -59,14 +62,17 @@ class QwenWebMapper:
     def feed(self, event: Event) -> Sequence[Chunk]:
         if event.data == b"[DONE]":
             return self._end() if self._finished else ()
+        if b'"choices"' not in event.data and is_challenge(HTTPStatus.OK, {}, event.data):
+            raise challenge(SITE)
         data = event_object(event.data, SITE)
         refused = refusal_in(data)
         if refused:
             raise refused
         if isinstance(data.get("usage"), dict):
             self._usage = data["usage"]
-        if "response.created" in data:
-            self._chunks.identify(f"chatcmpl-{data['response.created'].get('response_id')}")
+        match data:
+            case {"response.created": {"response_id": str(response_id)}}:
+                self._chunks.identify(f"chatcmpl-{response_id}")
         return [chunk for choice in data.get("choices") or () for chunk in self._choice(choice.get("delta") or {})]
 
     def finish(self) -> Sequence[Chunk]:
