@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -38,7 +39,7 @@ class SignInServer:
 
     def service(self, **more: str) -> Service:
         root = f"http://127.0.0.1:{self.port}"
-        urls = {name: root + path for name, path in more.items()}
+        urls: dict[str, Any] = {name: root + path for name, path in more.items()}
         return Service("qwen-code", token_url=f"{root}/token", scopes=("openid",), **urls)
 
 

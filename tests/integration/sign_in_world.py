@@ -107,8 +107,9 @@ class World:
         return web.json_response({**tokens, **({"expires_in": self.life_s} if self.life_s else {})})
 
     def _principal(self, form: MultiDictProxy[Any]) -> web.Response:
-        """A token for a service principal; no refresh token."""
-        if (form["client_id"], form["client_secret"]) != (PRINCIPAL["client_id"], self.principal_secret):
+        """A token for an app registration, by its secret or its platform's assertion; no refresh token."""
+        proof = form.get("client_secret") or form.get("client_assertion")
+        if (form["client_id"], proof) != (PRINCIPAL["client_id"], self.principal_secret):
             return web.json_response({"error": "invalid_client", "error_codes": [7000215]}, status=401)
         if form["scope"] != "https://cognitiveservices.azure.com/.default":
             return web.json_response({"error": "invalid_scope", "error_codes": [70011]}, status=400)

@@ -226,3 +226,13 @@ async def test_a_service_principal_whose_secret_has_expired_waits_for_a_person(p
     assert not person.world.bearers
     assert "AADSTS7000215" in person.logs()
     assert "an app registration in Entra ID" in await person.accounts()
+
+
+async def test_a_workload_identity_proves_itself_by_its_file(person: Person) -> None:
+    file = person.folder / "assertion"
+    file.write_text(person.world.principal_secret)
+    app = {name: value for name, value in PRINCIPAL.items() if name != "client_secret"}
+    await person.start("azure-openai", {**app, "federated_token_file": str(file)})
+    assert contents(await person.ask("azure-openai", 4)) == {"hello"}
+    assert person.world.grants == ["client_credentials"]
+    assert person.world.principal_secret.encode() not in await person.kept()

@@ -66,10 +66,10 @@ def test_each_way_to_log_in_has_its_header(values: dict[str, str], header: tuple
     assert [named for named in request.headers if named[0] in {"api-key", "authorization"}] == [header]
 
 
-@pytest.mark.parametrize("name", ["tenant_id", "client_id", "client_secret"])
+@pytest.mark.parametrize("name", ["tenant_id", "client_id", "client_secret", "federated_token_file"])
 def test_a_part_of_an_app_registration_asks_for_the_rest(name: str) -> None:
     call = Case(FOLDER / "azure-openai" / "text").call()
-    with pytest.raises(UpstreamError, match="needs all of"):
+    with pytest.raises(UpstreamError, match="needs tenant_id, client_id and client_secret, or federated_token_file"):
         AzureOpenAI().build_request(call, Credential("main", {name: "x"}))
 
 

@@ -25,6 +25,7 @@ from worker.providers.contract import Ask, JsonObject, UpstreamRequest, Upstream
 EARLY_S: Final = 300.0
 """Tokens, which live for an hour or more, are renewed this long before they expire."""
 
+_PASSING: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GONE)
 _DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _INTERVAL_S: Final = 5.0  # RFC 8628's default, and what "slow_down" adds
 _MOST_SECONDS: Final = 1e11  # a larger expiry is in milliseconds, as the CLIs write it
@@ -34,7 +35,8 @@ _MOST_SECONDS: Final = 1e11  # a larger expiry is in milliseconds, as the CLIs w
 class Service:
     """Where accounts of a provider type sign in: in a browser (`authorize_url`) or with a code (`device_url`).
 
-    `remedy`: what a person does when it refuses, where that is not `penstock login`.
+    `remedy`: what a person does when it refuses, where that is not `penstock login`. `local`: the machine's own, which
+    no proxy reaches.
     """
 
     type_name: str
@@ -43,6 +45,7 @@ class Service:
     authorize_url: str = ""
     device_url: str = ""
     remedy: str = ""
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,13 +224,14 @@ def device_flow(
 
 def _refusal(service: Service, status: int, data: JsonObject) -> UpstreamError:
     """OAuth's error codes: what says that the grant itself is dead, and what may pass. Qwen's says so by a 400 alone;
-    any other refusal without a code comes from something before the service.
+    any other refusal without a code comes from something before the service. Azure's machines answer 404 and 410 while
+    their metadata service is updated.
     """
     code = str(data.get("error") or "no token")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return UpstreamError(Fault.RATE_LIMITED, f"The sign-in service of {service.type_name} asks to wait.", code=code)
     told = "error" in data or status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED}
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not told:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _PASSING or not told:
         text = f"The sign-in service of {service.type_name} failed (HTTP {status})."
         return UpstreamError(Fault.UPSTREAM_FAULT, text, code=code)
     if service.remedy:

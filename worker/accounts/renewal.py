@@ -16,7 +16,7 @@ import msgpack
 import structlog
 
 from shared.bus import Bus, BusDown, CommandRefused
-from worker.accounts.entra import ENTRA, is_principal, token_request
+from worker.accounts.entra import ENTRA, assertion_path, may_ask, service_of, token_request
 from worker.accounts.names import renewing_key, token_key
 from worker.accounts.oauth import SERVICES, Client, Service, Tokens, read_tokens, refresh_request
 from worker.config.schema import CredentialConfig, ProviderConfig
@@ -33,6 +33,7 @@ _PAUSE_S: Final = 5.0
 _CONNECT_S: Final = 10.0
 _TOTAL_S: Final = 20.0
 _MOST_BYTES: Final = 1024 * 1024
+_MOST_ASSERTION_BYTES: Final = 64 * 1024
 _log = structlog.get_logger()
 
 
@@ -146,9 +147,9 @@ class Renewal:
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _ask(self, provider: ProviderConfig, plain: Credential, before: Tokens) -> Tokens:
-        service, request = _question(provider, plain.values, before)
-        proxy = provider.proxy.get_secret_value() if provider.proxy else None
         try:
+            service, request = await _question(provider, plain.values, before)
+            proxy = provider.proxy.get_secret_value() if provider.proxy and not service.local else None
             answer = await self._fetch(
                 request, connect_s=_CONNECT_S, total_s=_TOTAL_S, most_bytes=_MOST_BYTES, proxy=proxy
             )
@@ -195,15 +196,34 @@ class Renewal:
 
 def is_renewable(provider: ProviderConfig, values: Mapping[str, str]) -> bool:
     if provider.type == ENTRA.type_name:
-        return is_principal(values)
+        return may_ask(values)
     return provider.type in SERVICES and bool(values.get("refresh_token") and values.get("client_id"))
 
 
-def _question(provider: ProviderConfig, values: Mapping[str, str], before: Tokens) -> tuple[Service, UpstreamRequest]:
+async def _question(
+    provider: ProviderConfig, values: Mapping[str, str], before: Tokens
+) -> tuple[Service, UpstreamRequest]:
+    """Raises UpstreamError for a file that cannot be read."""
     if provider.type == ENTRA.type_name:
-        return ENTRA, token_request(values)
+        path = assertion_path(values)
+        assertion = await asyncio.to_thread(_read_assertion, Path(path)) if path else ""
+        return service_of(values), token_request(values, assertion)
     service, client = SERVICES[provider.type], Client(values["client_id"], values.get("client_secret", ""))
     return service, refresh_request(service, client, before.refresh_token)
+
+
+def _read_assertion(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MOST_ASSERTION_BYTES).decode(errors="replace").strip()
+    except OSError as error:
+        reason = error.strerror
+    else:
+        if text:
+            return text
+        reason = "it is empty"
+    text = f"federated_token_file {path} cannot be read ({reason}). Mount it where the workers run."
+    raise UpstreamError(Fault.CREDENTIAL_REJECTED, text, sent=False)
 
 
 def _origin(values: Mapping[str, str]) -> str:

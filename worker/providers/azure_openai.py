@@ -52,10 +52,9 @@ class AzureOpenAI(CompatibleProvider):
             Row(
                 type_name="azure-openai",
                 title="Azure OpenAI",
-                key_page="the resource's Keys and Endpoint page; or an app registration in Entra ID with a "
-                "client_secret, whose tokens are renewed each hour; a token of your own is not",
-                note="base_url is the resource's endpoint; a model is the name of a deployment, listed in models. "
-                "Managed identities are not offered.",
+                key_page="the resource's Keys and Endpoint page; or an app registration in Entra ID, or a managed "
+                "identity, whose tokens are renewed; a token of your own is not",
+                note="base_url is the resource's endpoint; a model is the name of a deployment, listed in models.",
                 models=(),
                 developer_role=True,
                 lacks="",
@@ -79,6 +78,18 @@ class AzureOpenAI(CompatibleProvider):
             ),
             CredentialField("client_id", secret=False, required=False, help="of the app registration"),
             CredentialField("client_secret", required=False, help="of the app registration"),
+            CredentialField(
+                "federated_token_file",
+                secret=False,
+                required=False,
+                help="instead of a client_secret: the file with a workload identity's token, as AKS mounts it",
+            ),
+            CredentialField(
+                "managed_identity",
+                secret=False,
+                required=False,
+                help="system, or the client id of an identity of the Azure machine that the workers run on",
+            ),
         )
 
     def url(self, settings: Settings, model: str) -> str:
@@ -154,8 +165,11 @@ def _authentication(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {token}"),)
     if values.get("api_key"):
         return (("api-key", values["api_key"]),)
-    if any(values.get(name) for name in ("tenant_id", "client_id", "client_secret")):
-        text = "An Azure credential with an app registration needs all of tenant_id, client_id and client_secret."
+    if any(values.get(name) for name in ("tenant_id", "client_id", "client_secret", "federated_token_file")):
+        text = (
+            "An Azure credential with an app registration needs tenant_id, client_id and client_secret, or "
+            "federated_token_file instead of the last."
+        )
         raise UpstreamError(Fault.CREDENTIAL_REJECTED, text, sent=False)
     return ()
 

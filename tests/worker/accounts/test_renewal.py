@@ -16,6 +16,7 @@ from shared.bus import Bus
 from tests.servers import RedisServer
 from worker.accounts.renewal import Renewal
 from worker.config.schema import CredentialConfig, ProviderConfig
+from worker.discovery import Fetch
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import UpstreamRequest, UpstreamResponse
 from worker.secrets import Secrets
@@ -56,19 +57,34 @@ class SignInService:
         return UpstreamResponse(200, {}, orjson.dumps(tokens))
 
 
+class TokenService:
+    """What apps and machines ask: as many tokens as they want. `asked` has each request and its proxy."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[UpstreamRequest, str | None]] = []
+
+    async def fetch(
+        self, request: UpstreamRequest, *, connect_s: float, total_s: float, most_bytes: int, proxy: str | None = None
+    ) -> UpstreamResponse:
+        del connect_s, total_s, most_bytes
+        self.asked.append((request, proxy))
+        tokens = {"access_token": f"access-{len(self.asked)}", "expires_in": 3600}
+        return UpstreamResponse(200, {}, orjson.dumps(tokens))
+
+
 class Workers:
     def __init__(self, url: str, folder: Path, stack: AsyncExitStack) -> None:
         self.service = SignInService()
         self.bus = Bus(url)
         self._url, self._folder, self._stack = url, folder, stack
 
-    async def add(self, folder: str = "state", *, pause_s: float = 5) -> Renewal:
+    async def add(self, folder: str = "state", *, pause_s: float = 5, fetch: Fetch | None = None) -> Renewal:
         bus = Bus(self._url)
         await bus.start()
         self._stack.push_async_callback(bus.close)
         await bus.up.wait()
         self.bus = bus
-        return Renewal(bus, self.service.fetch, SECRETS, self._folder / folder, pause_s=pause_s)
+        return Renewal(bus, fetch or self.service.fetch, SECRETS, self._folder / folder, pause_s=pause_s)
 
 
 @pytest.fixture
@@ -185,3 +201,35 @@ async def test_a_token_that_was_renewed_while_redis_went_away_is_shared_when_it_
         workers.service.meanwhile = lambda: None
         assert await token(await workers.add("there"), credential) == "access-1"
     assert workers.service.asked == 1
+
+
+AZURE = ProviderConfig.model_construct(name="azure", type="azure-openai", proxy=SecretStr("http://proxy:3128"))
+
+
+def app(**values: str) -> CredentialConfig:
+    return CredentialConfig(name="app", values={name: SecretStr(value) for name, value in values.items()})
+
+
+async def test_a_workloads_file_is_read_for_each_token(workers: Workers, tmp_path: Path) -> None:
+    """Its platform writes another from time to time."""
+    file, service = tmp_path / "assertion", TokenService()
+    workload = app(tenant_id="t", client_id="app", federated_token_file=str(file))
+    renewal = await workers.add(fetch=service.fetch)
+    with pytest.raises(UpstreamError, match=r"assertion cannot be read .* where the workers run") as error:
+        await renewal.credential_of(AZURE, workload)
+    assert error.value.fault is Fault.CREDENTIAL_REJECTED
+    file.write_text("assertion-1\n")
+    assert (await renewal.credential_of(AZURE, workload)).values["access_token"] == "access-1"
+    file.write_text("assertion-2\n")
+    await renewal.renew_refused(AZURE, workload, "access-1")
+    assert (await renewal.credential_of(AZURE, workload)).values["access_token"] == "access-2"
+    shown = [parse_qs(request.body.decode())["client_assertion"] for request, _ in service.asked]
+    assert shown == [["assertion-1"], ["assertion-2"]]
+    assert {proxy for _, proxy in service.asked} == {"http://proxy:3128"}
+
+
+async def test_no_proxy_leads_to_a_machines_own_service(workers: Workers) -> None:
+    service = TokenService()
+    credential = await (await workers.add(fetch=service.fetch)).credential_of(AZURE, app(managed_identity="system"))
+    assert credential.values["access_token"] == "access-1"
+    assert [proxy for _, proxy in service.asked] == [None]
