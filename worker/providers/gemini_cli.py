@@ -6,7 +6,9 @@ OAuth client of your own where your licence permits it. `enabled_credit_types` i
 go on at the expense of a person's Google One credits, which the CLI does only after asking (`billing/billing.ts`), and
 accounts that have such credits are no longer served.
 
-Source: `packages/core/src/code_assist/{server,converter,types}.ts` of google-gemini/gemini-cli.
+Source: `packages/core/src/code_assist/{server,converter,types}.ts` of google-gemini/gemini-cli. The service has no list
+of models; of those that others have, gemini-3-pro-preview was taken down (router-for-me/CLIProxyAPI, pull request
+1824).
 """
 
 from collections.abc import Mapping
@@ -62,9 +64,12 @@ class GeminiCli(Provider):
         "gemini-2.5-flash",
         "gemini-2.5-flash-lite",
         "gemini-3.1-pro-preview",
+        "gemini-3.1-pro-preview-customtools",
         "gemini-3-flash-preview",
         "gemini-3.1-flash-lite-preview",
         "gemini-3.5-flash",
+        "gemma-4-31b-it",
+        "gemma-4-26b-a4b-it",
     )
 
     def build_request(self, chat: ChatCall, credential: Credential) -> UpstreamRequest:
