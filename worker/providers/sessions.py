@@ -1,7 +1,9 @@
 """What upstreams that are web sites have in common: challenges, sign-in pages, derived ids, answers that only stream.
 
 Sources for the marks of a challenge: Cloudflare's page "Detect a Challenge Page response" (header `cf-mitigated`) and
-its error pages; public clients' reports of Alibaba's risk engine (`FAIL_SYS_USER_VALIDATE`, `RGV587_ERROR`).
+its error pages; public clients' reports of Alibaba's risk engine (`FAIL_SYS_USER_VALIDATE`, `RGV587_ERROR`). Two marks
+are on pages that say that a site is down too: Cloudflare's own have `cf-error-details`, and it may put a script from
+`/cdn-cgi/challenge-platform/` into any page that it passes on.
 """
 
 from collections.abc import Generator, Mapping
@@ -20,9 +22,7 @@ _READ_BYTES = 64 * 1024
 _MARKS = (
     b"<title>just a moment...",
     b"_cf_chl_opt",
-    b"/cdn-cgi/challenge-platform/",
     b"attention required! | cloudflare",
-    b"cf-error-details",
     b"error code: 1010",
     b"error code: 1015",
     b"error code: 1020",
@@ -31,6 +31,7 @@ _MARKS = (
     b"_____tmd_____/punish",
     b"aliyun_waf_",
 )
+_MARKS_OF_OUTAGES_TOO = (b"/cdn-cgi/challenge-platform/", b"cf-error-details")
 _PAGES = (b"<!doctype html", b"<html")
 _REDIRECTION = range(300, 400)
 _PAGE_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
@@ -91,7 +92,8 @@ def is_challenge(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     if announces_challenge(headers):
         return True
     beginning = body[:_READ_BYTES].lower()
-    if any(mark in beginning for mark in _MARKS):
+    marks = _MARKS if status >= HTTPStatus.INTERNAL_SERVER_ERROR else _MARKS + _MARKS_OF_OUTAGES_TOO
+    if any(mark in beginning for mark in marks):
         return True
     if status in _REDIRECTION:
         return True
