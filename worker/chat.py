@@ -175,7 +175,8 @@ class _Chat:
             await late[0].end(asyncio.CancelledError())
 
         try:
-            return await race([partial(contend, one) for one in destinations[:most]], stage.race_delay_s, discard)
+            contenders = [partial(contend, one) for one in destinations[:most]]
+            return await race(contenders, stage.race_delay_s, discard, may_join=partial(self._may_attempt, route))
         except NoLease:
             if faults:
                 raise faults[-1] from None

@@ -10,16 +10,21 @@ T = TypeVar("T")
 
 
 async def race(
-    contenders: Sequence[Callable[[], Coroutine[Any, Any, T]]], delay_s: float, discard: Callable[[T], Awaitable[None]]
+    contenders: Sequence[Callable[[], Coroutine[Any, Any, T]]],
+    delay_s: float,
+    discard: Callable[[T], Awaitable[None]],
+    *,
+    may_join: Callable[[], bool],
 ) -> T:
     """The result of the first to succeed. All others are cancelled and have ended when this returns; `discard` gets
     what one of them had reached nevertheless. Whoever is cancelled here leaves nothing behind, the winner included.
+    The first starts in any case, each of the others only if `may_join` then says so.
 
     Raises what the last of them raised when all have failed.
     """
     tasks: list[asyncio.Task[T]] = []
     try:
-        won = await _first(contenders, delay_s, tasks)
+        won = await _first(contenders, delay_s, tasks, may_join)
     except BaseException:
         await complete(_end(tasks, discard))
         raise
@@ -32,19 +37,25 @@ async def race(
 
 
 async def _first(
-    contenders: Sequence[Callable[[], Coroutine[Any, Any, T]]], delay_s: float, tasks: list[asyncio.Task[T]]
+    contenders: Sequence[Callable[[], Coroutine[Any, Any, T]]],
+    delay_s: float,
+    tasks: list[asyncio.Task[T]],
+    may_join: Callable[[], bool],
 ) -> asyncio.Task[T]:
     """The first to succeed, or the last when all have failed. Whoever was started is in `tasks`."""
     waiting = list(contenders)
-    while waiting or any(not task.done() for task in tasks):
+    while True:
+        if tasks and waiting and not may_join():
+            waiting.clear()
         if waiting:
             tasks.append(asyncio.create_task(waiting.pop(0)()))
         running = [task for task in tasks if not task.done()]
+        if not running:
+            return tasks[-1]
         await asyncio.wait(running, timeout=delay_s if waiting else None, return_when=asyncio.FIRST_COMPLETED)
         won = next((task for task in tasks if task.done() and task.exception() is None), None)
         if won is not None:
             return won
-    return tasks[-1]
 
 
 async def _end(tasks: Sequence[asyncio.Task[T]], discard: Callable[[T], Awaitable[None]]) -> None:

@@ -17,9 +17,21 @@ def configuration(port: int) -> dict[str, Any]:
     models = {
         "hurried": {"targets": ["up"], "fallbacks": ["other"], "retries": {"within_s": WITHIN_S}},
         "patient": {"targets": ["up"], "fallbacks": ["other"]},
+        "raced": {
+            "strategy": "race",
+            "race_delay_s": 30,
+            "targets": ["up", "other"],
+            "retries": {"within_s": WITHIN_S},
+        },
+        "hedged": {
+            "strategy": "race",
+            "race_delay_s": (WITHIN_S + SLOWLY_S) / 2,
+            "targets": ["slow", "other"],
+            "retries": {"within_s": WITHIN_S},
+        },
         "twice": {"targets": ["up"], "fallbacks": ["other"], "retries": {"attempts": 2}},
     }
-    providers = [entry("up", port, {}, {}), entry("other", port, {})]
+    providers = [entry("up", port, {}, {}), entry("other", port, {}), entry("slow", port, {})]
     return {"providers": providers, "models": models, "keys": [{"name": "test", "key": CLIENT_KEY}]}
 
 
@@ -48,3 +60,16 @@ async def test_within_it_the_same_failures_lead_to_the_fallback(gateway: Gateway
 async def test_the_number_of_tries_is_bounded_too(gateway: Gateway, failing: Counting) -> None:
     assert (await gateway.ask("twice")).status_code == 502
     assert failing.models() == ["up", "up"]
+
+
+async def test_after_the_time_for_tries_no_other_joins_a_race_that_one_has_lost(
+    gateway: Gateway, failing: Counting
+) -> None:
+    assert (await gateway.ask("raced")).status_code == 502
+    assert failing.models() == ["up"]
+
+
+async def test_after_the_time_for_tries_nobody_is_helped_in_a_race(gateway: Gateway, upstream: Counting) -> None:
+    upstream.pause_s["slow-a"] = SLOWLY_S
+    assert (await gateway.ask("hedged")).status_code == 200
+    assert upstream.models() == ["slow"]
