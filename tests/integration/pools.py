@@ -27,7 +27,7 @@ def configuration(port: int) -> dict[str, Any]:
         entry("wrong", port, {}, {}),
         entry("long", port, {}, {}),
         entry("racing", port, {}, {}),
-        entry("costly", port, {"limits": {"tpm": 1500}}),
+        *(entry(name, port, {"limits": {"tpm": 1500}}) for name in ("costly", "costly-stream")),
         entry("places", port, {"limits": {"concurrency": 2}}),
         entry("place", port, {"limits": {"concurrency": 1}}),
         entry("rate", port, {"limits": {"rpm": RPM}}),
@@ -43,6 +43,7 @@ def configuration(port: int) -> dict[str, Any]:
         "long-route": {"targets": ["long/long"], "fallbacks": ["long/long-other"]},
         "fast": {"strategy": "race", "race_delay_s": 0.1, "targets": ["racing", "racing-other"]},
         "dear": {"strategy": "race", "race_delay_s": 0.1, "targets": ["costly", "racing"]},
+        "dear-stream": {"strategy": "race", "race_delay_s": 0.1, "targets": ["costly-stream", "racing"]},
         "wide": {
             "strategy": "race",
             "race_delay_s": 0,
@@ -50,6 +51,7 @@ def configuration(port: int) -> dict[str, Any]:
             "retries": {"attempts": 2},
         },
         "no-time": {"targets": ["costly"], "queue_wait_s": 1},
+        "no-time-stream": {"targets": ["costly-stream"], "queue_wait_s": 1},
         "patient": {"targets": ["slower"], "queue_wait_s": 90},
         "in-order": {"strategy": "priority", "targets": ["foremost", "idle-y"]},
         "by-cause": {

@@ -133,16 +133,17 @@ async def test_the_first_of_a_race_wins_and_the_loser_is_cancelled(gateway: Gate
     await upstream.hangs_up(1)
 
 
+@pytest.mark.parametrize("suffix", ["", "-stream"])
 async def test_what_the_loser_of_a_race_may_have_cost_counts_on_its_account(
-    gateway: Gateway, upstream: Counting
+    gateway: Gateway, upstream: Counting, suffix: str
 ) -> None:
     """1,500 tokens a minute are enough for one such request."""
-    upstream.pause_s["costly"] = 3600
-    assert (await gateway.ask("dear")).status_code == 200
-    assert upstream.models() == ["costly", "racing"]
+    upstream.pause_s[f"costly{suffix}"] = 3600
+    assert (await gateway.ask(f"dear{suffix}", stream=bool(suffix))).status_code == 200
+    assert upstream.models() == [f"costly{suffix}", "racing"]
     await upstream.hangs_up(1)
     upstream.forget()
-    assert (await gateway.ask("no-time")).status_code == 429
+    assert (await gateway.ask(f"no-time{suffix}")).status_code == 429
     assert upstream.seen == []
     assert '"event":"attempt cancelled"' in gateway.system.logs()
 
