@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 from worker.faults import Fault, UpstreamError
 from worker.providers.bodies import json_object
 from worker.providers.claude_web_events import SITE, ClaudeWebMapper, site_error, unix_time
+from worker.providers.compatible_errors import retry_after
 from worker.providers.contract import (
     Answer,
     Capabilities,
@@ -109,7 +110,7 @@ class ClaudeWeb(SessionProvider):
         error = json_object(body).get("error")
         if not isinstance(error, dict):
             return session_error(status, headers, body, site=SITE)
-        return site_error(error, status, unix_time(headers.get("date")))
+        return site_error(error, status, unix_time(headers.get("date")), retry_after(headers, status))
 
     def stream_mapper(self, chat: ChatCall) -> ClaudeWebMapper:
         return ClaudeWebMapper(chat)

@@ -20,6 +20,7 @@ _REFUSED_LIMITS = frozenset({"exceeded_limit", "over_limit"})
 _FINISH_REASONS = {
     "max_tokens": "length",
     "max_conversation_length": "length",
+    "model_context_window_exceeded": "length",
     "refusal": "content_filter",
     "cyber_refusal": "content_filter",
     "prompt_injection_risk": "content_filter",
@@ -35,14 +36,14 @@ _ERROR_TYPES = {
 }
 
 
-def site_error(error: JsonObject, status: int, now: float | None) -> UpstreamError:
-    """`now` (unix time) turns the moment at which a limit ends into a wait."""
+def site_error(error: JsonObject, status: int, now: float | None, retry_after_s: float | None = None) -> UpstreamError:
+    """`now` (unix time) turns the moment at which a limit ends into a wait; without one that of the headers counts."""
     kind, said = str(error.get("type")), str(error.get("message"))
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, dict) else None
     limit = json_object(said.encode())
     if limit.get("type") in _REFUSED_LIMITS:
-        return _limit_reached(limit, now)
+        return _limit_reached(limit, now, retry_after_s)
     if code == "account_session_invalid" or status == HTTPStatus.UNAUTHORIZED:
         fault = Fault.CREDENTIAL_REJECTED
     elif kind == "permission_error":
@@ -51,12 +52,12 @@ def site_error(error: JsonObject, status: int, now: float | None) -> UpstreamErr
         fault = _ERROR_TYPES.get(
             kind, Fault.OVERLOADED if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Fault.UPSTREAM_FAULT
         )
-    return UpstreamError(fault, f"{SITE}: {quote(said)}", code=kind)
+    return UpstreamError(fault, f"{SITE}: {quote(said)}", code=kind, retry_after_s=retry_after_s)
 
 
-def _limit_reached(limit: JsonObject, now: float | None) -> UpstreamError:
+def _limit_reached(limit: JsonObject, now: float | None, retry_after_s: float | None = None) -> UpstreamError:
     ends = limit.get("resetsAt")
-    wait_s = max(0.0, float(ends) - now) if isinstance(ends, int | float) and now is not None else None
+    wait_s = max(0.0, float(ends) - now) if isinstance(ends, int | float) and now is not None else retry_after_s
     return UpstreamError(Fault.QUOTA_EXHAUSTED, f"This {SITE} account has used up its plan.", retry_after_s=wait_s)
 
 
@@ -80,15 +81,15 @@ class ClaudeWebMapper:
 
     def feed(self, event: Event) -> Sequence[Chunk]:
         data = event_object(event.data, SITE)
-        match data.get("type") or event.name:
+        match data.get("type") or event.name or ("completion" if "completion" in data else ""):
             case "message_start":
-                self._count(data.get("message"))
+                self._count(data.get("message"), "input_tokens")  # it has not answered yet, whatever it counts
             case "content_block_start":
                 return self._text(data.get("content_block"))
             case "content_block_delta":
                 return self._text(data.get("delta"))
             case "message_delta":
-                self._count(data)
+                self._count(data, "input_tokens", "output_tokens")
                 self._reason = (data.get("delta") or {}).get("stop_reason") or self._reason
             case "message_stop":
                 return self._end()
@@ -127,9 +128,11 @@ class ClaudeWebMapper:
         if isinstance(limit, dict) and limit.get("type") in _REFUSED_LIMITS and not self._chunks.began:
             raise _limit_reached(limit, self._now)
 
-    def _count(self, holder: Any) -> None:
+    def _count(self, holder: Any, *names: str) -> None:
         usage = holder.get("usage") if isinstance(holder, dict) else None
-        self._tokens |= {name: count for name, count in (usage or {}).items() if isinstance(count, int)}
+        self._tokens |= {
+            name: count for name, count in (usage or {}).items() if name in names and isinstance(count, int)
+        }
 
     def _end(self) -> list[Chunk]:
         if self._reason in _BROKEN_OFF:
