@@ -15,7 +15,7 @@ from worker.config.provider import Timeouts
 from worker.deadline import BETWEEN_CHUNKS, FIRST_TOKEN, Deadline
 from worker.estimate import UsageEstimate
 from worker.exchange import Conversation
-from worker.faults import MISSHAPEN, UpstreamError, mask, misshapen
+from worker.faults import MISSHAPEN, UNCERTAIN, UpstreamError, mask, misshapen
 from worker.joining import join, split
 from worker.providers.contract import (
     ChatCall,
@@ -111,9 +111,10 @@ class UpstreamAnswer:
         self._deadline = Deadline(self._timeouts.total_s)
         self._deadline.expect(FIRST_TOKEN, self._timeouts.first_token_s)
         body: UpstreamBody | Socket | None = None
-        shown = False
+        shown = left = False  # left: the upstream may answer on, though nobody listens
         try:
             request = await conversation.request()
+            left = True
             body = await self._open(request)
             self.response_headers = body.headers
             try:
@@ -122,7 +123,9 @@ class UpstreamAnswer:
                     yield events
             except MISSHAPEN as error:
                 raise misshapen() from error
+            left = False
         except UpstreamError as error:
+            left = left and error.fault in UNCERTAIN
             error.shown = shown
             mask(error, self._credential.values.values())
             raise
@@ -134,7 +137,7 @@ class UpstreamAnswer:
                 if body is not None:
                     await body.aclose()
             finally:
-                conversation.end()
+                conversation.end(left=left and not self.done)
 
     # ---- opening
 

@@ -35,7 +35,7 @@ class Conversation:
         self._timeouts = timeouts
         self._proxy = proxy
         self._steps = provider.exchange(call, credential)
-        self._answering = False
+        self._answer: Answer | None = None
         self._creating: asyncio.Task[UpstreamResponse] | None = None
         self._deadline = Deadline(timeouts.total_s)
         self._deadline.expect(FIRST_TOKEN, timeouts.first_token_s)
@@ -45,7 +45,7 @@ class Conversation:
         step = next(self._steps)
         while isinstance(step, Ask):
             step = self._resume(await self._reply(step))
-        self._answering = True
+        self._answer = step
         return step.request
 
     async def _reply(self, step: Ask) -> UpstreamResponse:
@@ -76,15 +76,26 @@ class Conversation:
             proxy=self._proxy,
         )
 
-    def end(self) -> None:
-        """Starts the clean-up, which goes on after the request has ended or its client has left."""
+    def end(self, *, left: bool = False) -> None:
+        """Starts the clean-up, which goes on after the request has ended or its client has left. `left` says that the
+        upstream was asked and may still be answering.
+        """
         if self._creating is not None:
             _start(self._remove_unasked(self._creating))
-        elif not self._answering:
+        elif self._answer is None:
             self._steps.close()
+        elif left and self._answer.stop is not None:
+            _start(self._stop(self._answer, self._answer.stop))
         else:
             with contextlib.suppress(StopIteration):
                 _start(self._clean_up(self._resume(None)))
+
+    async def _stop(self, answer: Answer, stop: UpstreamRequest) -> None:
+        try:
+            await self._ask(Ask(stop), _CLEAN_UP_S)
+        except UpstreamError as error:
+            _log.warning("stopping an answer at the upstream failed", fault=error.fault.value)
+        await self._clean_up(answer)
 
     async def _remove_unasked(self, creating: asyncio.Task[UpstreamResponse]) -> None:
         """The request ended before the question: what was just created is removed without asking it."""

@@ -146,14 +146,14 @@ def _for_client(error: UpstreamError, *, callers_key: bool) -> str:
 
 
 # After these nobody knows what the upstream has done. All others are its answer, or come before it was asked.
-_UNCERTAIN = frozenset({Fault.UPSTREAM_FAULT, Fault.TIMED_OUT})
+UNCERTAIN = frozenset({Fault.UPSTREAM_FAULT, Fault.TIMED_OUT})
 
 
 def _with_advice(said: str, error: UpstreamError) -> str:
     """And whether it is safe to ask again."""
     if error.shown:
         advice = "What was received is not the whole answer. Asked again, the upstream answers anew."
-    elif error.fault not in _UNCERTAIN:
+    elif error.fault not in UNCERTAIN:
         return said
     elif error.sent:
         advice = "The upstream may have processed the request: sent again, it may be processed twice."

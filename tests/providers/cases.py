@@ -17,7 +17,8 @@ In a case's folder
     stream_request.json  the same for the streamed call.
     exchange.json, stream_exchange.json
                          instead of these where an upstream needs several calls: a list of {"ask": request, "response":
-                         {"status"?, "headers"?, "body"}} and one {"answer": request}.
+                         {"status"?, "headers"?, "body"}} and one {"answer": request, "stop"?: request that ends
+                         an answer that nobody hears}.
     exchange_errors.json [{"responses": [response, ...], "fault", "retry_after_s"?}]: the exchange must raise after the
                          last of these responses; with none of them, at once.
     response.json, response.txt

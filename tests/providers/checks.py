@@ -8,7 +8,7 @@ import pytest
 from tests.providers import sdk_types
 from tests.providers.cases import Case, as_golden, cases, raised, response
 from worker.faults import UpstreamError
-from worker.providers.contract import Ask, Chunk, Exchange
+from worker.providers.contract import Answer, Ask, Chunk, Exchange
 
 CASES = cases()
 
@@ -68,6 +68,8 @@ def walk(exchange: Exchange, steps: list[Mapping[str, Any]]) -> list[dict[str, A
             step = exchange.send(reply)
             given_step = next(answers, {})
             asked.append({"ask" if isinstance(step, Ask) else "answer": as_golden(step.request)})
+            if isinstance(step, Answer) and step.stop:
+                asked[-1]["stop"] = as_golden(step.stop)
             reply = response(given_step.get("response", {})) if isinstance(step, Ask) else None
     except StopIteration:
         return asked

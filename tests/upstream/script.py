@@ -54,6 +54,8 @@ def lines(case: Case) -> Iterator[Line]:
                 yield Line(step["ask"], _side_answer(step["response"]))
             else:
                 yield Line(step["answer"], _answer(case, step["answer"]))
+                if "stop" in step:
+                    yield Line(step["stop"], _side_answer({}))
     models = FOLDER / case.folder.parent.name / "models.json"
     if models.exists():
         listed = json.loads(models.read_bytes())

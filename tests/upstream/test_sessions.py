@@ -27,6 +27,14 @@ class Removed:
         return removed in json.dumps(calls[-2])
 
 
+def stops(stage: Stage, scene: Scene) -> tuple[list[str], list[str]]:
+    """How the upstream was asked to stop answering, and how the fixtures would ask it; without the ids."""
+    told = [step["stop"]["url"] for step in scene.case.json("stream_exchange.json") if "stop" in step]
+    names = [url.rpartition("/")[2] for url in told]
+    asked = [entry["asked"]["path"].rpartition("/")[2] for entry in stage.asked(scene)]
+    return [name for name in asked if name in names], names
+
+
 def removing(scenes: list[Scene]) -> pytest.MarkDecorator:
     found = [scene for scene in scenes if removes(scene.case)]
     assert len({scene.case.provider.type_name for scene in found}) > 1
@@ -40,6 +48,7 @@ def test_a_conversation_is_removed_after_its_answer(scene: Scene, stage: Stage, 
     answer: Any = stage.client.chat.completions.create(**request_of(scene), stream=stream)
     assert list(answer) if stream else answer.choices
     wait_until("the removal", Removed(stage, scene))
+    assert not stops(stage, scene)[0]
 
 
 @removing(HELD)
@@ -48,6 +57,8 @@ def test_a_conversation_is_removed_though_the_client_has_left(scene: Scene, stag
     with stage.client.chat.completions.create(**request_of(scene), stream=True) as stream:
         next(iter(stream))
     wait_until("the removal", Removed(stage, scene))
+    stopped, told = stops(stage, scene)
+    assert stopped == told
 
 
 @removing(REFUSED)
@@ -56,6 +67,7 @@ def test_a_conversation_is_removed_after_an_error(scene: Scene, stage: Stage) ->
     with pytest.raises(openai.APIStatusError):
         stage.client.chat.completions.create(**request_of(scene))
     wait_until("the removal", Removed(stage, scene))
+    assert not stops(stage, scene)[0]
 
 
 def states(stage: Stage, scene: Scene) -> list[State]:

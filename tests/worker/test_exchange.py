@@ -16,7 +16,7 @@ from worker.upstream import Upstream
 
 
 class Site:
-    """chat.qwen.ai as far as it creates and deletes chats. A closed `gate` holds a creation back."""
+    """A site as far as it creates and deletes chats. A closed `gate` holds whatever is posted to it back."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -24,6 +24,7 @@ class Site:
         self.creating = asyncio.Event()
         self.deleted = asyncio.Event()
         self.calls: list[str] = []
+        self.hangs_up = False  # on whatever is posted
         self.created: object = {"success": True, "data": {"id": "chat-7"}}
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -31,6 +32,8 @@ class Site:
         if request.method == "DELETE":
             self.deleted.set()
             return web.json_response({"success": True})
+        if self.hangs_up and request.transport is not None:
+            request.transport.close()
         self.creating.set()
         await self.gate.wait()
         return web.json_response(self.created)
@@ -51,14 +54,16 @@ async def serving(site: Site) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def conversation(site: Site, timeouts: Timeouts | None = None) -> AsyncIterator[Conversation]:
-    provider = providers()["qwen-web"]
+async def conversation(
+    site: Site, timeouts: Timeouts | None = None, type_name: str = "qwen-web"
+) -> AsyncIterator[Conversation]:
+    provider = providers()[type_name]
     upstream = Upstream()
     async with serving(site) as url:
         settings = Settings("test", url, provider.options())
         body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         call = ChatCall(body, "m", stream=True, completion_id="chatcmpl-1", created=1, settings=settings)
-        credential = Credential("c", {"token": "t"})
+        credential = Credential("c", {"token": "t", "cookie": "sessionKey=k", "organization_id": "o"})
         try:
             yield Conversation(upstream, provider, call, credential, timeouts or Timeouts(), None)
         finally:
@@ -147,3 +152,25 @@ async def test_a_side_answer_of_another_shape_is_the_upstreams_error() -> None:
         with pytest.raises(UpstreamError):
             await talk.request()
         talk.end()
+
+
+@pytest.mark.parametrize("left", [False, True])
+async def test_an_answer_that_nobody_hears_is_stopped_before_its_chat_is_deleted(*, left: bool) -> None:
+    """A site that answers on would use up the account's plan; one that has answered is not asked to stop."""
+    site = Site()
+    async with conversation(site, type_name="claude-web") as talk:
+        asked = (await talk.request()).url.removesuffix("/completion")
+        talk.end(left=left)
+    chat = asked[asked.index("/api/") :]
+    stopped = [f"POST {chat}/stop_response"] if left else []
+    assert site.calls == ["POST /api/organizations/o/chat_conversations", *stopped, f"DELETE {chat}"]
+
+
+async def test_a_stop_that_fails_leaves_nothing_behind() -> None:
+    """The chat is deleted all the same."""
+    site = Site()
+    async with conversation(site, type_name="claude-web") as talk:
+        await talk.request()
+        site.hangs_up = True
+        talk.end(left=True)
+    assert [call.partition(" ")[0] for call in site.calls] == ["POST", "POST", "DELETE"]

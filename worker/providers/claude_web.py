@@ -3,7 +3,8 @@
 Sources: the web client's bundle of March 2026 as published by third parties (endpoints, completion body, the uuid that
 stands for "no parent", `current_leaf_message_uuid`); tian-minghui/openai-style-api `adapters/claude_web.py` (prompt
 template, single_conversation); public clients of 2026 that were tried against the site (of the cookies, send the
-session's alone; `account_session_invalid`). There is no official description.
+session's alone; `account_session_invalid`; `stop_response` has no body, and without it the site answers on when the
+connection is gone). There is no official description.
 """
 
 from collections.abc import Mapping
@@ -90,9 +91,12 @@ class ClaudeWeb(SessionProvider):
             conversation, parent = derived_uuid(*attempt), _NO_PARENT
             yield from ask(self, site.request("POST", folder, {"uuid": conversation, "name": ""}), creates=True)
         body = _completion(chat, prompt, parent)
-        yield Answer(site.request("POST", f"{folder}/{conversation}/completion", body, streamed=True))
+        asked = f"{folder}/{conversation}"
+        # In a conversation that all share, the answer that runs may be another's.
+        stop = None if options.single_conversation else site.request("POST", f"{asked}/stop_response")
+        yield Answer(site.request("POST", f"{asked}/completion", body, streamed=True), stop)
         if not (options.single_conversation or options.keep_conversations):
-            yield from ask(self, site.request("DELETE", f"{folder}/{conversation}"))
+            yield from ask(self, site.request("DELETE", asked))
 
     def _reopen(self, site: "_Site", folder: str, conversation: str) -> Any:
         """The uuid of the conversation's last message; makes the conversation where there is none."""

@@ -137,9 +137,13 @@ class Ask:
 class Answer:
     """The request whose answer is the chat completion. The generator is resumed, with None, when that answer has
     ended, failed or been cancelled; what it still asks then (deleting a conversation) is done in the background.
+
+    `stop`, for an upstream that answers on when its client is gone, ends that. It is asked before anything else, and
+    only where the answer was left; what it is answered does not count.
     """
 
     request: UpstreamRequest
+    stop: UpstreamRequest | None = None
 
 
 Exchange = Generator[Ask | Answer, UpstreamResponse | None, None]
