@@ -65,6 +65,13 @@ def test_codegeex_says_that_a_role_is_a_number() -> None:
         providers()["codegeex"].build_request(call("codegeex"), Credential("c", {"token": "t", "user_role": "admin"}))
 
 
+@pytest.mark.parametrize("data", [b"the service is busy", b'{"msg": "the service is busy"}'])
+def test_codegeex_quotes_an_error_event(data: bytes) -> None:
+    """Its error events are undocumented, so what they say is all that there is to go by."""
+    with pytest.raises(UpstreamError, match="the service is busy"):
+        providers()["codegeex"].stream_mapper(call("codegeex")).feed(Event(data, "error"))
+
+
 @pytest.mark.parametrize("name", ["bing-sydney", "dangbei"])
 def test_a_service_that_is_gone_answers_410_and_why(name: str) -> None:
     """The caller learns what to use instead, before anything is sent."""

@@ -35,6 +35,7 @@ from worker.providers.sessions import StreamedProvider, derived_uuid, session_er
 from worker.providers.transcript import dialogue, message_text
 
 _SITE = "CodeGeeX"
+_EVENTS = frozenset({"", "add", "finish"})
 _SIGN_IN_WORDS = ("token", "login", "登录")
 _PLUG_IN_FIELDS = {
     "ide": "ide",
@@ -83,10 +84,9 @@ class CodeGeex(StreamedProvider):
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         """Errors are undocumented: JSON with `code` and `msg` has been seen with status 200 in place of a stream."""
-        told = json_object(body)
-        said = str(told.get("msg") or told.get("message") or "")
-        if status == HTTPStatus.OK and any(word in said.lower() for word in _SIGN_IN_WORDS):
-            return UpstreamError(Fault.CREDENTIAL_REJECTED, f"{_SITE} rejected the token: {quote(said)}")
+        said = _said(json_object(body))
+        if status == HTTPStatus.OK and _is_about_the_token(said):
+            return _rejected(said)
         return session_error(status, headers, body, site=_SITE, said=said)
 
     def stream_mapper(self, chat: ChatCall) -> "CodeGeexMapper":
@@ -102,6 +102,18 @@ class CodeGeex(StreamedProvider):
         if not isinstance(listed, list):
             raise self.parse_error(200, {}, body)
         return [str(model["id"]) for model in listed]
+
+
+def _said(told: JsonObject) -> str:
+    return str(told.get("msg") or told.get("message") or "")
+
+
+def _is_about_the_token(said: str) -> bool:
+    return any(word in said.lower() for word in _SIGN_IN_WORDS)
+
+
+def _rejected(said: str) -> UpstreamError:
+    return UpstreamError(Fault.CREDENTIAL_REJECTED, f"{_SITE} rejected the token: {quote(said)}")
 
 
 def _session(chat: ChatCall, credential: Credential) -> JsonObject:
@@ -147,17 +159,26 @@ def _flat(chat: ChatCall, upstream: str) -> tuple[str, None]:
     return "\n".join(lines), None
 
 
+def _reported(event: Event) -> UpstreamError:
+    """Events of other names are undocumented, JSON or not."""
+    said = _said(json_object(event.data)) or event.data.decode(errors="replace") or event.name
+    if _is_about_the_token(said):
+        return _rejected(said)
+    return UpstreamError(Fault.UPSTREAM_FAULT, f"{_SITE} reports an error: {quote(said)}")
+
+
 class CodeGeexMapper:
     def __init__(self, chat: ChatCall) -> None:
         self._chunks = ChunkWriter(chat)
         self.ended = False
 
     def feed(self, event: Event) -> Sequence[Chunk]:
+        if event.name not in _EVENTS:
+            raise _reported(event)
         data: Any = event_object(event.data, _SITE)
         text = data.get("text")
-        if event.name not in {"", "add", "finish"} or ("text" not in data and event.name != "finish"):
-            said = str(data.get("msg") or data.get("message") or text or event.name)
-            raise UpstreamError(Fault.UPSTREAM_FAULT, f"{_SITE} reports an error: {quote(said)}")
+        if "text" not in data and event.name != "finish":
+            raise _reported(event)
         if event.name == "finish":
             self.ended = True
             whole = [self._chunks.delta(content=text)] if text and not self._chunks.began else []
