@@ -109,9 +109,13 @@ class BingSydney(SessionProvider):
         result = json_object(body).get("result")
         if isinstance(result, dict) and result.get("value") != "Success":
             return _refusal(result)
-        if status == HTTPStatus.NOT_FOUND or "copilot" in headers.get("location", ""):
+        if "copilot" in headers.get("location", ""):
             return UpstreamError(Fault.DISCONTINUED, _GONE)
-        if status == HTTPStatus.OK and not body and not is_challenge(status, headers, body):
+        if is_challenge(status, headers, body):
+            return challenge(_SITE)
+        if status == HTTPStatus.NOT_FOUND:
+            return UpstreamError(Fault.DISCONTINUED, _GONE)
+        if status == HTTPStatus.OK and not body:
             return UpstreamError(Fault.CREDENTIAL_REJECTED, f"{_SITE} created no conversation for this cookie.")
         return session_error(status, headers, body, site=_SITE)
 

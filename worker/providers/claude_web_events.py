@@ -31,6 +31,7 @@ _ERROR_TYPES = {
     "rate_limit_error": Fault.QUOTA_EXHAUSTED,  # the plan's hours, not a rate per minute
     "authentication_error": Fault.CREDENTIAL_REJECTED,
     "invalid_request_error": Fault.INVALID_REQUEST,
+    "request_too_large": Fault.CONTEXT_TOO_LONG,
     "not_found_error": Fault.UPSTREAM_FAULT,  # the conversation is gone; another attempt makes a new one
     "api_error": Fault.UPSTREAM_FAULT,
 }

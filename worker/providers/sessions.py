@@ -32,6 +32,7 @@ _MARKS = (
     b"aliyun_waf_",
 )
 _MARKS_OF_OUTAGES_TOO = (b"/cdn-cgi/challenge-platform/", b"cf-error-details")
+_BLANKS = b"\xef\xbb\xbf \t\r\n"
 _PAGES = (b"<!doctype html", b"<html")
 _REDIRECTION = range(300, 400)
 _PAGE_STATUSES = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS})
@@ -81,7 +82,7 @@ def derived_uuid(*names: str) -> str:
 
 def is_page(body: bytes) -> bool:
     """True for HTML."""
-    return body[:_READ_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(_PAGES)
+    return body[:_READ_BYTES].lstrip(_BLANKS).lower().startswith(_PAGES)
 
 
 def is_challenge(status: int, headers: Mapping[str, str], body: bytes) -> bool:
@@ -97,7 +98,8 @@ def is_challenge(status: int, headers: Mapping[str, str], body: bytes) -> bool:
         return True
     if status in _REDIRECTION:
         return True
-    page = is_page(body) or (not body and headers.get("content-type", "").startswith("text/html"))
+    called_a_page = headers.get("content-type", "").startswith("text/html")  # so are plain words, by some servers
+    page = is_page(body) or (called_a_page and body.lstrip(_BLANKS)[:1] in {b"", b"<"})
     return page and (status in SUCCESS or status in _PAGE_STATUSES)
 
 
