@@ -142,6 +142,18 @@ def test_a_broken_stream_raises(case: Case, entry: Mapping[str, Any]) -> None:
     assert_raised(caught.value, entry)
 
 
+@each_entry("broken_streams.json")
+def test_a_stream_that_breaks_bit_by_bit_raises_the_same(case: Case, entry: Mapping[str, Any]) -> None:
+    """A page in the place of an answer is recognised before its beginning is shown, whatever the pieces."""
+    pieces = parts(entry["stream"])
+    if case.framing is not Framing.WEBSOCKET:
+        pieces = [bytes([byte]) for piece in pieces for byte in piece]
+    mapper = case.provider.stream_mapper(case.call(stream=True))
+    with pytest.raises(UpstreamError) as caught:
+        list(map_stream(mapper, case.framing, pieces))
+    assert_raised(caught.value, entry)
+
+
 @each("stream.sse", "stream.lines", "stream.ws.json")
 def test_garbage_is_no_event(case: Case) -> None:
     """An event that is not the upstream's ends the stream with an error."""

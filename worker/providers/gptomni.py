@@ -25,11 +25,10 @@ from worker.providers.contract import (
     UpstreamRequest,
 )
 from worker.providers.fields import wishes
-from worker.providers.sessions import StreamedProvider, challenge, is_page, session_error
+from worker.providers.sessions import StreamedProvider, challenge, is_page, may_become_page, session_error
 from worker.providers.transcript import dialogue, transcript
 
 _SITE = "gptomni.ai"
-_PAGE_STARTS = (b"<!doctype html", b"<html")
 
 
 class GptOmniOptions(Options):
@@ -85,9 +84,7 @@ class GptOmniMapper:
         self._held += event.data
         if is_page(self._held):
             raise challenge(_SITE)
-        beginning = self._held.lstrip().lower()
-        undecided = any(start.startswith(beginning) for start in _PAGE_STARTS)
-        return () if undecided else self._release()
+        return () if may_become_page(self._held) else self._release()
 
     def finish(self) -> Sequence[Chunk]:
         rest = () if self._chunks.began else self._release()

@@ -85,6 +85,12 @@ def is_page(body: bytes) -> bool:
     return body[:_READ_BYTES].lstrip(_BLANKS).lower().startswith(_PAGES)
 
 
+def may_become_page(beginning: bytes) -> bool:
+    """True while too little has come to tell that it is no HTML."""
+    told = beginning.lstrip(_BLANKS).lower()
+    return any(start.startswith(told) for start in _PAGES)
+
+
 def is_challenge(status: int, headers: Mapping[str, str], body: bytes) -> bool:
     """True if a person must act: a bot check, a block page, a sign-in page or the way to one.
 
