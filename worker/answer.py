@@ -126,6 +126,7 @@ class UpstreamAnswer:
             left = False
         except UpstreamError as error:
             left = left and error.fault in UNCERTAIN
+            self.response_headers = self.response_headers or conversation.refusal_headers
             error.shown = shown
             mask(error, self._credential.values.values())
             raise

@@ -20,8 +20,8 @@ from worker.routing.route import Destination
 
 _log = structlog.get_logger()
 
-# What an upstream's support asks for: Anthropic, OpenAI.
-_REQUEST_IDS = ("request-id", "x-request-id")
+# What an upstream's support asks for: Anthropic, OpenAI, and whoever has Cloudflare in front, whose logs tell it why.
+_REQUEST_IDS = ("request-id", "x-request-id", "cf-ray")
 
 
 class Attempt:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -35,6 +35,8 @@ class Conversation:
         self._timeouts = timeouts
         self._proxy = proxy
         self._steps = provider.exchange(call, credential)
+        self.refusal_headers: Mapping[str, str] = {}
+        """Of the call before the question that was refused."""
         self._answer: Answer | None = None
         self._creating: asyncio.Task[UpstreamResponse] | None = None
         self._deadline = Deadline(timeouts.total_s)
@@ -44,7 +46,10 @@ class Conversation:
         """The request whose answer is the completion. Raises UpstreamError, InvalidRequest."""
         step = next(self._steps)
         while isinstance(step, Ask):
-            step = self._resume(await self._reply(step))
+            reply = await self._reply(step)
+            self.refusal_headers = reply.headers
+            step = self._resume(reply)
+            self.refusal_headers = {}
         self._answer = step
         return step.request
 

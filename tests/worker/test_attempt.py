@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from shared.bus import Bus
 from worker.accounts.leases import Accounts, Ask, Candidate, Delay, Lease
@@ -111,6 +112,18 @@ async def test_a_cancellation_neither_hurries_the_close_nor_leaves_out_the_settl
         await ending
     await attempt.end()
     await scene.require_settled()
+
+
+@pytest.mark.parametrize("name", ["request-id", "x-request-id", "cf-ray"])
+async def test_a_failure_is_logged_with_the_id_that_the_upstream_gave_the_request(scene: Scene, name: str) -> None:
+    """Its support asks for it; where Cloudflare refused, the site's operator finds why by its id."""
+    scene.answer.may_close.set()
+    attempt = await scene.begin()
+    scene.answer.response_headers = {name: "9decc2d52b8f1571-FRA"}
+    with capture_logs() as lines:
+        await attempt.end(UpstreamError(Fault.CHALLENGED, "a browser check"))
+    (failed,) = [line for line in lines if line["event"] == "attempt failed"]
+    assert (failed["fault"], failed["upstream_request_id"]) == ("challenged", "9decc2d52b8f1571-FRA")
 
 
 @pytest.mark.parametrize(("limit", "why_not"), [(BETWEEN_CHUNKS, "timed_out"), (TOTAL, None)])

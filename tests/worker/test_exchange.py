@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from worker.answer import UpstreamAnswer
 from worker.config.provider import Timeouts
 from worker.exchange import Conversation, clean_ups_ended
 from worker.faults import Fault, UpstreamError
-from worker.providers.contract import ChatCall, Credential, Settings
+from worker.providers.contract import ChatCall, Credential, Provider, Settings
 from worker.providers.registry import providers
 from worker.upstream import Upstream
 
@@ -36,7 +37,7 @@ class Site:
             request.transport.close()
         self.creating.set()
         await self.gate.wait()
-        return web.json_response(self.created)
+        return web.json_response(self.created, headers={"cf-ray": "9decc2d52b8f1571-FRA"})
 
 
 @contextlib.asynccontextmanager
@@ -54,9 +55,7 @@ async def serving(site: Site) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def conversation(
-    site: Site, timeouts: Timeouts | None = None, type_name: str = "qwen-web"
-) -> AsyncIterator[Conversation]:
+async def asking(site: Site, type_name: str) -> AsyncIterator[tuple[Upstream, Provider, ChatCall, Credential]]:
     provider = providers()[type_name]
     upstream = Upstream()
     async with serving(site) as url:
@@ -65,10 +64,18 @@ async def conversation(
         call = ChatCall(body, "m", stream=True, completion_id="chatcmpl-1", created=1, settings=settings)
         credential = Credential("c", {"token": "t", "cookie": "sessionKey=k", "organization_id": "o"})
         try:
-            yield Conversation(upstream, provider, call, credential, timeouts or Timeouts(), None)
+            yield upstream, provider, call, credential
         finally:
             await clean_ups_ended()
             await upstream.aclose()
+
+
+@contextlib.asynccontextmanager
+async def conversation(
+    site: Site, timeouts: Timeouts | None = None, type_name: str = "qwen-web"
+) -> AsyncIterator[Conversation]:
+    async with asking(site, type_name) as parts:
+        yield Conversation(*parts, timeouts or Timeouts(), None)
 
 
 CREATED, DELETED = "POST /api/v2/chats/new", "DELETE /api/v2/chats/chat-7"
@@ -80,6 +87,7 @@ async def test_a_conversation_is_deleted_after_its_answer() -> None:
     async with conversation(site) as talk:
         request = await talk.request()
         assert request.url.endswith("/chat/completions?chat_id=chat-7")
+        assert not talk.refusal_headers
         talk.end()
         async with asyncio.timeout(5):
             await site.deleted.wait()
@@ -133,6 +141,17 @@ async def test_a_refused_creation_leaves_nothing_to_delete() -> None:
         talk.end()
     assert caught.value.fault is Fault.CREDENTIAL_REJECTED
     assert site.calls == [CREATED]
+
+
+async def test_an_answer_that_failed_before_its_question_has_the_headers_of_the_refusal() -> None:
+    """They hold the id that the site gave the call; those of a call that went well are nobody's fault."""
+    site = Site()
+    site.created = {"success": False, "data": {"code": "Unauthorized", "details": "x"}}
+    async with asking(site, "qwen-web") as parts:
+        answer = UpstreamAnswer(*parts, Timeouts(), include_usage=False, most_bytes=1 << 20)
+        with pytest.raises(UpstreamError):
+            await answer.first()
+    assert answer.response_headers["cf-ray"] == "9decc2d52b8f1571-FRA"
 
 
 async def test_a_creation_that_is_refused_after_the_client_left_is_no_failure() -> None:
