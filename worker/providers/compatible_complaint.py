@@ -38,7 +38,8 @@ def read_complaint(body: bytes) -> Complaint | None:
     if isinstance(error, dict):
         text = _text(error.get("message") or error.get("msg") or error.get("detail") or error)
         code, kind, param = (_word(error.get(name)) for name in ("code", "type", "param"))
-        return Complaint(text, code, kind, param, _inner_headers(error.get("metadata")))
+        metadata = error.get("metadata")
+        return Complaint(text, code, kind or _inner_type(metadata), param, _inner_headers(metadata))
     if error:
         return Complaint(_text(error), _word(data.get("code")), _word(data.get("type") or data.get("error_type")))
     text = _text(data.get("detail") or data.get("message") or data.get("msg") or data.get("error_msg"))
@@ -50,6 +51,15 @@ def read_complaint(body: bytes) -> Complaint | None:
 
 def _word(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int) and value != "" and not isinstance(value, bool) else None
+
+
+def _inner_type(metadata: Any) -> str | None:
+    """OpenRouter's, whose page on errors says to go by it: `{"metadata": {"error_type": "refusal"}}`; for its own
+    moderation, `{"metadata": {"reasons": [...], "flagged_input": "..."}}`.
+    """
+    if not isinstance(metadata, dict):
+        return None
+    return _word(metadata.get("error_type")) or ("content_policy_violation" if "flagged_input" in metadata else None)
 
 
 def _inner_headers(metadata: Any) -> dict[str, str]:

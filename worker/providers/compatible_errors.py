@@ -73,7 +73,7 @@ _TOLD_BY_TEXT: Final = {
     ): Fault.CONTEXT_TOO_LONG,
 }
 _EMPTY_ACCOUNT: Final = re.compile(
-    r"balance|quota|overdue|arrear|insufficient|余额|欠费|不足|额度|用尽|耗尽", re.IGNORECASE
+    r"balance|quota|key limit|overdue|arrear|insufficient|余额|欠费|不足|额度|用尽|耗尽", re.IGNORECASE
 )
 # Words inside codes, of which vendors have many: SensitiveContentDetected, unsafe_request, OutputImageRiskDetection.
 _FILTERED: Final = re.compile(r"sensitive|unsafe|riskdetection", re.IGNORECASE)

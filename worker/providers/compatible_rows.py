@@ -79,7 +79,14 @@ ROWS: Final = (
         variable="OPENROUTER_API_KEY",
         key_page="openrouter.ai/settings/keys",
         lacks=f"moderation {OLD_FUNCTIONS}",
-        codes={"402": Fault.QUOTA_EXHAUSTED, "408": Fault.TIMED_OUT, "503": Fault.OVERLOADED},
+        codes={
+            "402": Fault.QUOTA_EXHAUSTED,
+            "408": Fault.TIMED_OUT,
+            "503": Fault.OVERLOADED,
+            "provider_overloaded": Fault.OVERLOADED,
+            "refusal": Fault.CONTENT_FILTERED,
+            "string_too_long": Fault.CONTEXT_TOO_LONG,
+        },
     ),
     Row(
         # Its log probabilities have another form than OpenAI's.
