@@ -15,7 +15,7 @@ from tests.providers.cases import STREAMS, Case, cases, settings
 from tests.servers import ROOT, Logged, Process, RedisServer, free_port, wait_until
 from tests.system import CLIENT_KEY, System
 from tests.upstream.script import events
-from worker.providers.contract import LocalProvider, Status
+from worker.providers.contract import Framing, LocalProvider, Status
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,17 @@ def refused() -> list[Scene]:
     return told
 
 
+def refused_in_streams() -> list[Scene]:
+    """Every event stream of which such an error is the first event; not again for cases that are like another."""
+    return [
+        Scene(scene.case, f"~broken-{number}")
+        for scene in SCENES
+        if (scene.case.folder / "broken_streams.json").exists() and scene.case.framing is Framing.SSE
+        for number, entry in enumerate(scene.case.json("broken_streams.json"))
+        if entry["fault"] in FINAL and '"content":"' not in entry["stream"].replace('"content":""', "")
+    ]
+
+
 def removes(case: Case) -> bool:
     """Whether its exchange ends with removing what it created."""
     return "DELETE" in [step["ask"]["method"] for step in case.json("stream_exchange.json") or () if "ask" in step]
@@ -135,6 +146,7 @@ SCENES = answered()
 HELD = one_of_each_type(SCENES, "~hold")
 CRUMBLED = one_of_each_type(SCENES, "~crumbs")
 REFUSED = refused()
+REFUSED_IN_STREAMS = refused_in_streams()
 CHALLENGED = challenged()
 WAITS = told_to_wait()
 
@@ -177,7 +189,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         [sys.executable, "-m", "tests.upstream.server", "--port", str(port)], ROOT, "upstream", log_folder=folder
     )
     redis = RedisServer(folder / "redis")
-    scenes = {scene.name: scene for scene in [*SCENES, *HELD, *CRUMBLED, *REFUSED, *CHALLENGED, *WAITS]}
+    scenes = {
+        scene.name: scene for scene in [*SCENES, *HELD, *CRUMBLED, *REFUSED, *REFUSED_IN_STREAMS, *CHALLENGED, *WAITS]
+    }
     once = {"retries": {"attempts": 1}, "queue_wait_s": 1}
     config = {
         "providers": [scene.entry(upstream) for scene in scenes.values()],

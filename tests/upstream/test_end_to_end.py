@@ -9,8 +9,8 @@ import pytest
 
 from tests.providers.cases import STREAMS, response
 from tests.servers import wait_until
-from tests.upstream.conftest import CRUMBLED, HELD, REFUSED, SCENES, Ended, Scene, Stage, request_of
-from worker.faults import to_client
+from tests.upstream.conftest import CRUMBLED, HELD, REFUSED, REFUSED_IN_STREAMS, SCENES, Ended, Scene, Stage, request_of
+from worker.faults import Fault, UpstreamError, to_client
 from worker.joining import join
 from worker.providers.contract import Chunk
 
@@ -84,3 +84,14 @@ def test_an_error_comes_through(scene: Scene, stage: Stage, *, stream: bool) -> 
         stage.client.chat.completions.create(**request_of(scene), stream=stream)
     assert caught.value.status_code == expected.status
     assert caught.value.code == expected.code
+
+
+@pytest.mark.parametrize("scene", REFUSED_IN_STREAMS, ids=by_name)
+def test_an_error_in_a_streams_first_event_comes_through(scene: Scene, stage: Stage) -> None:
+    """The upstream has said 200 by then; the client has not heard of it, and gets the status that the error has."""
+    entry = scene.case.json("broken_streams.json")[int(scene.behaviour.rpartition("-")[2])]
+    expected = to_client(UpstreamError(Fault(entry["fault"]), "", code=entry.get("code"), param=entry.get("param")))
+    with pytest.raises(openai.APIStatusError) as caught:
+        stage.client.chat.completions.create(**request_of(scene), stream=True)
+    told = caught.value
+    assert (told.status_code, told.type, told.param) == (expected.status, expected.type, expected.param)
