@@ -65,6 +65,24 @@ def test_codegeex_says_that_a_role_is_a_number() -> None:
         providers()["codegeex"].build_request(call("codegeex"), Credential("c", {"token": "t", "user_role": "admin"}))
 
 
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("max_conversation_length", "length"),
+        ("cyber_refusal", "content_filter"),
+        ("prompt_injection_risk", "content_filter"),
+        ("pause_turn", "stop"),
+        (None, "stop"),
+    ],
+)
+def test_claude_ai_tells_why_it_stopped(told: str | None, reason: str) -> None:
+    """What its fixtures do not show; whatever else it says is a stop."""
+    mapper = providers()["claude-web"].stream_mapper(call("claude-web"))
+    mapper.feed(Event(json.dumps({"type": "message_delta", "delta": {"stop_reason": told}}).encode()))
+    (last,) = mapper.feed(Event(b'{"type": "message_stop"}'))
+    assert last.data["choices"][0]["finish_reason"] == reason
+
+
 @pytest.mark.parametrize("data", [b"the service is busy", b'{"msg": "the service is busy"}'])
 def test_codegeex_quotes_an_error_event(data: bytes) -> None:
     """Its error events are undocumented, so what they say is all that there is to go by."""
