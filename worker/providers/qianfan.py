@@ -3,17 +3,19 @@
 Sources: cloud.baidu.com/doc/qianfan-api, pages 3m7of64lb (chat), Dmba8k71y (models) and Om9b4yj3w (error codes). V1
 (access tokens, model in the URL) was shut down in August 2026. Refused content is of type `unsafe_request`. The codes
 of the Coding and Token plans, whose base URLs are /v2/coding and /v2/tokenplan/personal, are those that clients of
-these plans in public repositories handle. A 403 has no code for an empty account: its text tells. The short-lived
-tokens that IAM gives for an AK/SK pair (`BCE-BEARER/token`) are not offered: the console gives an API key instead.
+these plans in public repositories handle. A 403 has no code for an empty account, nor a 500 for high load: their texts
+tell. The short-lived tokens that IAM gives for an AK/SK pair (`BCE-BEARER/token`) are not offered: the console gives an
+API key instead.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-from worker.faults import Fault
+from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleProvider
-from worker.providers.compatible_row import Row
+from worker.providers.compatible_row import Row, first_match
 from worker.providers.compatible_stream import ChunkMapper, Classify
 from worker.providers.contract import (
     ChatCall,
@@ -22,7 +24,7 @@ from worker.providers.contract import (
     JsonObject,
     Settings,
 )
-from worker.providers.fields import bounded, check_search, refusal, told_messages, wishes
+from worker.providers.fields import bounded, check_search, refusal, told_messages, wishes, without_refused
 
 _OWN_FIELDS: Final = frozenset(
     {"enable_thinking", "thinking_budget", "thinking_strategy", "web_search", "penalty_score", "repetition_penalty"}
@@ -55,6 +57,7 @@ _MODELS: Final = (
     "ernie-speed-128k",
     "ernie-lite-8k",
 )
+_BUSY: Final = re.compile(r"high load|busy", re.IGNORECASE)
 _PLANS: Final = ("coding_plan", "token_plan_person")
 _CODES: Final = {
     "invalid_iam_token": Fault.CREDENTIAL_REJECTED,
@@ -119,6 +122,7 @@ class Qianfan(CompatibleProvider):
                 base_url="https://qianfan.baidubce.com/v2",
                 variable="QIANFAN_API_KEY",
                 key_page="console.bce.baidu.com/iam, API keys (bce-v3/ALTAK-...); old AK/SK pairs do not work",
+                refuses={"ernie-x1-turbo*": "seed stop response_format"},
                 codes=_CODES,
             )
         )
@@ -131,7 +135,11 @@ class Qianfan(CompatibleProvider):
 
     def body(self, chat: ChatCall) -> JsonObject:
         drop = chat.settings.drop_params
-        wanted = wishes(chat.body, _FIELDS | _FIELDS_TRANSLATED, upstream=self.title, drop=drop)
+        lacking = (first_match(self.row.refuses, chat.model) or "").split()
+        asked = without_refused(
+            chat.body, dict.fromkeys(lacking, f"{chat.model} has no such field"), upstream=self.title, drop=drop
+        )
+        wanted = wishes(asked, _FIELDS | _FIELDS_TRANSLATED, upstream=self.title, drop=drop)
         body: JsonObject = {
             "model": chat.model,
             "messages": told_messages(chat.body["messages"], _PARTS, upstream=self.title, drop=drop),
@@ -165,6 +173,12 @@ class Qianfan(CompatibleProvider):
         if fitting != stops and not drop:
             raise refusal("stop", self.title, f"at most {_MOST_STOPS} texts of {_LONGEST_STOP} characters")
         return fitting
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        error = super().parse_error(status, headers, body)
+        if error.fault is Fault.UPSTREAM_FAULT and _BUSY.search(error.message):
+            error.fault = Fault.OVERLOADED
+        return error
 
     def tidy_completion(self, data: JsonObject, chat: ChatCall) -> JsonObject:
         for choice in data["choices"]:

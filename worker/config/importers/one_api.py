@@ -1,6 +1,7 @@
 """one-api: its channels as JSON, from its administration API or a dump of its table.
 
-Channel types: `relay/channeltype/define.go` of songquanpeng/one-api.
+Channel types and addresses: `relay/channeltype/{define,url}.go` of songquanpeng/one-api, and what its adaptors add to
+an address.
 """
 
 import json
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from worker.config.importers.contract import Draft, Imported, Importer
+from worker.config.importers.retired import ernie
 from worker.config.importers.source import Source
 from worker.providers.registry import providers
 
@@ -18,7 +20,6 @@ _TYPES = {
     3: ("azure-openai", ""),
     8: ("openai-compatible", "/v1"),
     14: ("anthropic", "/v1"),
-    15: ("qianfan", ""),
     16: ("zhipu", "/api/paas/v4"),
     17: ("dashscope", ""),
     18: ("spark", ""),
@@ -31,13 +32,21 @@ _TYPES = {
     36: ("deepseek", "/v1"),
     39: ("together", "/v1"),
     40: ("ark", "/api/v3"),
+    44: ("siliconflow", "/v1"),
+    45: ("xai", "/v1"),
+    47: ("qianfan", "/v2"),
+    48: ("spark", ""),
+    49: ("dashscope", ""),
 }
+_OLD_ERNIE = 15
 _KNOWN_ADDRESSES = {
     19: "https://ai.360.cn/v1",
     26: "https://api.baichuan-ai.com/v1",
+    27: "https://api.minimax.chat/v1",
     31: "https://api.lingyiwanwu.com/v1",
     32: "https://api.stepfun.com/v1",
     41: "https://api.novita.ai/v3/openai",
+    51: "https://generativelanguage.googleapis.com/v1beta/openai",
 }
 
 
@@ -67,14 +76,17 @@ def convert(source: Source) -> Imported:
 def _channel(draft: Draft, channel: Mapping[str, Any], ranks: dict[str, list[tuple[int, str, int]]]) -> None:
     name = str(channel.get("name") or f"channel-{channel.get('id')}")
     number = channel["type"]
+    if number == _OLD_ERNIE:
+        _old_ernie(draft, name, channel)
+        return
     type_name, ending = _TYPES.get(number, ("openai-compatible", ""))
     address = str(channel.get("base_url") or "").rstrip("/")
     address = address + ending if address else _KNOWN_ADDRESSES.get(number, "")
-    accounts = _accounts(draft, name, type_name, str(channel.get("key") or ""))
+    accounts = _accounts(type_name, str(channel.get("key") or ""))
     if not accounts or (providers()[type_name].default_base_url is None and not address):
         draft.note(f"channel {name}: type {number} has no counterpart, or it has no key or address; it was left out")
         return
-    models = [model.strip() for model in str(channel["models"]).split(",") if model.strip()]
+    models = _models(channel)
     weight = channel.get("weight") or 1
     unique = draft.provider(
         name,
@@ -93,16 +105,35 @@ def _channel(draft: Draft, channel: Mapping[str, Any], ranks: dict[str, list[tup
         ranks.setdefault(model, []).append((channel.get("priority") or 0, f"{unique}/{model}", weight))
 
 
-def _accounts(draft: Draft, name: str, type_name: str, key: str) -> list[dict[str, Any]]:
-    """Several keys stand in several lines; Spark's and the old ERNIE's are joined with `|`."""
+def _models(channel: Mapping[str, Any]) -> list[str]:
+    return [model.strip() for model in str(channel["models"]).split(",") if model.strip()]
+
+
+def _old_ernie(draft: Draft, name: str, channel: Mapping[str, Any]) -> None:
+    """The interface of access tokens, which has ended: its models by the names that clients know, without its keys."""
+    mapping = _mapping(draft, name, channel.get("model_mapping"))
+    found = {model: ernie(mapping.get(model, model)) for model in _models(channel)}
+    ended = ", ".join(model for model, id_ in found.items() if id_ is None)
+    if ended:
+        draft.note(f"channel {name}: {ended} ended with ERNIE's old interface and were left out")
+    map_ = {model: id_ for model, id_ in found.items() if id_ is not None}
+    unique = draft.provider(name, "qianfan", [], models=list(map_), model_map=map_, disabled=True)
+    draft.note(
+        f"channel {name}: an API key with its secret key works no more; {unique} is disabled until you give it a "
+        "bearer key (bce-v3/ALTAK-...) under credentials and take disabled away"
+    )
+
+
+def _accounts(type_name: str, key: str) -> list[dict[str, Any]]:
+    """Several keys stand in several lines; Spark's are joined with `|`, or are an APIPassword for HTTP."""
     accounts: list[dict[str, Any]] = []
-    for number, line in enumerate((line.strip() for line in key.splitlines() if line.strip()), start=1):
+    lines = (line.strip() for line in key.splitlines() if line.strip())
+    for number, line in enumerate(lines, start=1):
         parts = line.split("|")
         if type_name == "spark" and len(parts) == len(("app_id", "api_secret", "api_key")):
             values = dict(zip(("app_id", "api_secret", "api_key"), parts, strict=True))
-        elif type_name == "qianfan" and len(parts) > 1:
-            draft.note(f"channel {name}: an API key with its secret key works no more; make a bearer key and add it")
-            continue
+        elif type_name == "spark":
+            values = {"api_password": line}
         else:
             values = {"api_key": line}
         accounts.append({"name": str(number), **values})

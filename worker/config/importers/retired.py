@@ -13,6 +13,32 @@ _SUCCESSORS = {
     "qwen-web": {"qwen-turbo": "qwen3.5-flash", "qwen-plus": "qwen3.7-plus", "qwen-max": "qwen3.8-max"},
 }
 
+# ERNIE's old interface had models in its addresses, and one-api names of its own for them; any other is the new id in
+# capitals.
+_ERNIE = {
+    "completions": "ernie-3.5-8k",
+    "completions_pro": "ernie-4.0-8k",
+    "completions_adv_pro": "ernie-4.0-8k-preview",
+    "ernie_speed": "ernie-speed-8k",
+    "eb-instant": "ernie-lite-8k",
+    "ernie-4.0": "ernie-4.0-8k",
+    "ernie-bot-4": "ernie-4.0-8k",
+    "ernie-bot": "ernie-3.5-8k",
+    "ernie-bot-8k": "ernie-3.5-8k",
+    "ernie-bot-turbo": "ernie-lite-8k",
+    "ernie-speed": "ernie-speed-8k",
+}
+_NO_ERNIE_NOW = ("ernie-func-8k", "ai_apaas", "bloomz", "llama_2", "qianfan-", "embedding", "bge-", "tao-")
+
+
+def ernie(model: str) -> str | None:
+    """Its id in Qianfan's interface V2, None where nothing answers in its place.
+
+    Source: Baidu's page on moving from V1 to V2, cloud.baidu.com/doc/qianfan/s/rmse4vxp8.
+    """
+    name = model.lower()
+    return None if name.startswith(_NO_ERNIE_NOW) else _ERNIE.get(name, name)
+
 
 def successors(type_name: str) -> dict[str, str]:
     """Old name -> the model that answers for it."""
