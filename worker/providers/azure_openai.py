@@ -58,6 +58,7 @@ class AzureOpenAI(CompatibleProvider):
                 models=(),
                 developer_role=True,
                 lacks="",
+                custom_tools=True,
                 codes={
                     "DeploymentNotFound": Fault.MODEL_NOT_FOUND,
                     "404 404": Fault.UPSTREAM_FAULT,  # a wrong path or api-version: the operator's, not the caller's

@@ -19,6 +19,7 @@ from worker.providers.compatible_message import tidy_message, tidy_usage
 from worker.providers.compatible_row import Row, first_match
 from worker.providers.compatible_rows import ROWS
 from worker.providers.compatible_stream import FAILURES, FINISH_REASONS, ChunkMapper, call_id
+from worker.providers.compatible_tools import called_functions, functions_alone
 from worker.providers.contract import (
     ChatCall,
     Credential,
@@ -122,6 +123,9 @@ class CompatibleProvider(Provider):
         elif not self.row.stream_options:
             body.pop("stream_options", None)
         body["messages"] = taken_back(body["messages"], self.row, chat.model, drop=drop)
+        if not self.row.custom_tools:
+            body["messages"] = [called_functions(message) for message in body["messages"]]
+            functions_alone(body, self.title, drop=drop)
         names = f"{self.row.lacks} {first_match(self.row.refuses, chat.model) or ''}".split()
         body = without_refused(body, dict.fromkeys(names, ""), upstream=self.title, drop=drop)
         self._check_choice(body, drop=drop)

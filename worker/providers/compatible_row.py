@@ -46,6 +46,7 @@ class Row:
     `base_url` None: the configuration must name it. `variable`: the usual environment variable of its key.
     `models`: offered where the upstream cannot list its own. `lacks`: fields that it does not know, `refuses`: those
     that some models do not take. `tool_choices`: the words and types of `tool_choice` that it knows, where not all.
+    `custom_tools`: whether it has these, and a choice among `allowed_tools`.
     `members`: per role, all that a message may have where more is an error;
     `reasoning_back`: where an earlier answer's reasoning goes then, "thinking" being a part of its content.
     """
@@ -64,6 +65,7 @@ class Row:
     lacks: str = f"{OPENAI_ONLY} {OLD_FUNCTIONS}"
     refuses: Mapping[str, str] = field(default_factory=dict)
     tool_choices: str = ""
+    custom_tools: bool = False
     members: Mapping[str, str] = field(default_factory=dict)
     reasoning: Mapping[str, Reasoning] = field(default_factory=dict)
     reasoning_back: Mapping[str, str] = field(default_factory=dict)

@@ -23,6 +23,7 @@ ROWS: Final = (
         key_page="platform.openai.com/api-keys; does not expire",
         developer_role=True,
         lacks="",
+        custom_tools=True,
         codes={"unsupported_country_region_territory": Fault.PERMISSION_DENIED},
     ),
     Row(
@@ -32,6 +33,7 @@ ROWS: Final = (
         note="base_url is required.",
         key_required=False,
         lacks="",
+        custom_tools=True,
     ),
     Row(
         # console.groq.com/docs/openai lists what is answered with 400; its models take reasoning back or answer 400.
@@ -79,6 +81,7 @@ ROWS: Final = (
         variable="OPENROUTER_API_KEY",
         key_page="openrouter.ai/settings/keys",
         lacks=f"moderation {OLD_FUNCTIONS}",
+        custom_tools=True,
         codes={
             "402": Fault.QUOTA_EXHAUSTED,
             "408": Fault.TIMED_OUT,
