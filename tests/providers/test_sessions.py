@@ -65,6 +65,15 @@ def test_codegeex_says_that_a_role_is_a_number() -> None:
         providers()["codegeex"].build_request(call("codegeex"), Credential("c", {"token": "t", "user_role": "admin"}))
 
 
+def test_claude_ai_says_that_a_cookie_has_no_session() -> None:
+    """Other cookies of the site sign nobody in."""
+    credential = Credential("c", {"cookie": "lastActiveOrg=o; x=1"})
+    with pytest.raises(UpstreamError, match="must have a sessionKey") as caught:
+        next(providers()["claude-web"].exchange(call("claude-web"), credential))
+    assert caught.value.fault is Fault.CREDENTIAL_REJECTED
+    assert not caught.value.sent
+
+
 @pytest.mark.parametrize(
     ("told", "reason"),
     [

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import orjson
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from worker.faults import Fault, UpstreamError
 from worker.providers.bodies import json_object
@@ -50,6 +50,13 @@ class ClaudeWebOptions(Options):
         if prompt is not None and "{newMessage}" not in prompt:
             raise ValueError("the template must contain {newMessage}")
         return prompt
+
+    @field_validator("conversation_id")
+    @classmethod
+    def _is_shared(cls, conversation: str | None, info: ValidationInfo) -> str | None:
+        if conversation is not None and not info.data.get("single_conversation"):
+            raise ValueError("it counts only with single_conversation: true")
+        return conversation
 
 
 class ClaudeWeb(SessionProvider):
@@ -127,7 +134,12 @@ class _Site:
         given = credential.values["cookie"].strip()
         jar = dict(part.strip().partition("=")[::2] for part in given.split(";"))
         # The session alone: with the whole jar of a browser the site takes the session for an invalid one.
-        self._cookie = f"sessionKey={jar.get('sessionKey') or given}"
+        session = jar.get("sessionKey") or ("" if "=" in given else given)
+        if not session:
+            raise UpstreamError(
+                Fault.CREDENTIAL_REJECTED, "A claude.ai credential's cookie must have a sessionKey.", sent=False
+            )
+        self._cookie = f"sessionKey={session}"
         self._base_url = base_url
         self.organization = credential.values.get("organization_id") or jar.get("lastActiveOrg")
 

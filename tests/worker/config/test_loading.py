@@ -138,6 +138,8 @@ def test_options_belong_to_the_type(tmp_path: Path) -> None:
     text = "providers: [{name: c, type: claude-web, accept_unofficial: true, %s, credentials: [{cookie: c}]}]"
     provider = loaded(tmp_path, text % "single_conversation: true").config.providers[0]
     assert provider.options.model_dump()["single_conversation"] is True
+    (told,) = problems(tmp_path, text % "conversation_id: c-1")
+    assert told.startswith("f:1: providers[0].conversation_id: ")
     (told,) = problems(tmp_path, text % "single_conversation: perhaps")
     assert told.startswith("f:1: providers[0].single_conversation: ")
 
