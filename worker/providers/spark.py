@@ -40,10 +40,12 @@ from worker.providers.spark_events import SparkMapper, refusal_in, whole_answer
 from worker.providers.spark_messages import http_messages, socket_messages
 
 _HTTP_HOST, _SOCKET_HOST = "https://spark-api-open.xf-yun.com", "wss://spark-api.xf-yun.com"
+_INDUSTRY_HOST = "wss://spark-openapi-n.cn-huabei-1.xf-yun.com"
+_TUNED_HOST = "wss://maas-api.cn-huabei-1.xf-yun.com"
 _LONGEST_USER = 32
 _SOCKET_FIELDS = ("temperature", "max_tokens", "max_completion_tokens", "top_k", "user", "web_search_options")
 _PENALTIES = ("presence_penalty", "frequency_penalty")
-_HTTP_FIELDS = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "top_k", "user", "response_format")
+_HTTP_FIELDS = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "top_k", "user", *_PENALTIES)
 _TOOL_FIELDS = ("tools", "tool_choice", "web_search_options")
 _THINKING_FIELDS = ("reasoning_effort", "thinking")
 _FIXED_FIELDS = ("max_tokens", "max_completion_tokens", "user", *_TOOL_FIELDS)
@@ -53,25 +55,28 @@ _WEB_SEARCH = {"type": "web_search", "web_search": {"enable": True, "show_ref_la
 
 @dataclass(frozen=True, slots=True)
 class _Model:
-    """`takes_tools` over HTTP, and system messages over both. `fixed`: how it samples and thinks cannot be chosen."""
+    """Tools and formats are for HTTP, system messages for both. `fixed`: how it samples and thinks cannot be chosen."""
 
     path: str = ""
+    host: str = _SOCKET_HOST
     takes_system: bool = False
     takes_tools: bool = False
+    takes_format: bool = False
     thinks: bool = False
     fixed: bool = False
 
 
-_UNKNOWN = _Model("/v1.1/chat", takes_system=True, takes_tools=True)  # a fine-tuned one: its owner knows what it takes
+# A fine-tuned one: its owner knows what it takes.
+_UNKNOWN = _Model("/v1.1/chat", takes_system=True, takes_tools=True, takes_format=True)
 _MODELS = {
     "lite": _Model("/v1.1/chat"),
     "generalv3": _Model("/v3.1/chat"),
     "pro-128k": _Model("/chat/pro-128k"),
-    "generalv3.5": _Model("/v3.5/chat", takes_system=True, takes_tools=True),
+    "generalv3.5": _Model("/v3.5/chat", takes_system=True, takes_tools=True, takes_format=True),
     "max-32k": _Model("/chat/max-32k", takes_system=True),
-    "4.0Ultra": _Model("/v4.0/chat", takes_system=True, takes_tools=True),
+    "4.0Ultra": _Model("/v4.0/chat", takes_system=True, takes_tools=True, takes_format=True),
     "spark-x": _Model("/v1/x1", takes_system=True, takes_tools=True, thinks=True),
-    "kjwx": _Model("/v1.1/chat_kjwx"),
+    "kjwx": _Model("/v1.1/chat_kjwx", _INDUSTRY_HOST),
 }
 _X25 = _Model(takes_system=True, takes_tools=True, fixed=True)
 _HTTP_ONLY = dict.fromkeys(("spark-x2.5", "spark-x2.5-4b", "spark-x2.5-1.7b"), _X25)
@@ -151,11 +156,9 @@ class Spark(Provider):
             "parameter": {"chat": _parameters(chat.model, wanted, model, options.chat_id)},
             "payload": {"message": {"text": texts}},
         }
-        base = chat.settings.base_url
-        host = _SOCKET_HOST if base == _HTTP_HOST else base.replace("http", "ws", 1)
         return UpstreamRequest(
             "GET",
-            signed_url(f"{host}{options.path or model.path}", credential.values, chat.created),
+            signed_url(f"{_socket_host(chat, model)}{options.path or model.path}", credential.values, chat.created),
             streamed=True,
             framing=Framing.WEBSOCKET,
             messages=(orjson.dumps(message).decode(),),
@@ -179,7 +182,7 @@ class Spark(Provider):
         body.pop("reasoning_effort", None)
         body = {**body, "thinking": thinking}
         body = {name: value for name, value in body.items() if value is not None}
-        body |= {"model": chat.model, "messages": http_messages(chat, self.title), "stream": chat.stream}
+        body |= {"model": chat.model, "messages": _http_messages(chat, model, self.title), "stream": chat.stream}
         headers = (("content-type", "application/json"), ("authorization", f"Bearer {password}"))
         return UpstreamRequest("POST", _http_url(chat), headers, orjson.dumps(body), streamed=chat.stream)
 
@@ -202,11 +205,30 @@ def _model(chat: ChatCall) -> _Model:
     return {**_MODELS, **_HTTP_ONLY}.get(chat.model, _UNKNOWN)
 
 
+def _socket_host(chat: ChatCall, model: _Model) -> str:
+    """Fine-tuned models have a host of their own."""
+    base = chat.settings.base_url
+    if base != _HTTP_HOST:
+        return base.replace("http", "ws", 1)
+    return _TUNED_HOST if _options(chat).patch_ids else model.host
+
+
+def _http_messages(chat: ChatCall, model: _Model, upstream: str) -> list[JsonObject]:
+    """A model that takes no system message takes no tools either: its messages are those of the WebSocket."""
+    if model.takes_system:
+        return http_messages(chat, upstream)
+    return socket_messages(chat, upstream, _options(chat).prompt)
+
+
 def _http_fields(model: _Model) -> tuple[str, ...]:
     if model.fixed:
         return _FIXED_FIELDS
-    fields = (*_HTTP_FIELDS, *(_TOOL_FIELDS if model.takes_tools else ()))
-    return (*fields, *_THINKING_FIELDS, *_PENALTIES) if model.thinks else fields
+    return (
+        *_HTTP_FIELDS,
+        *(_TOOL_FIELDS if model.takes_tools else ()),
+        *(("response_format",) if model.takes_format else ()),
+        *(_THINKING_FIELDS if model.thinks else ()),
+    )
 
 
 def _asked(chat: ChatCall, model: _Model) -> Mapping[str, object]:
