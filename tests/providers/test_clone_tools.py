@@ -16,7 +16,7 @@ CLONES: Final = [
     name
     for name, provider in providers().items()
     if type(provider) is CompatibleProvider and not provider.row.custom_tools
-]
+] + ["qianfan", "spark"]
 CUSTOM: Final = {"type": "custom", "custom": {"name": "c"}}
 
 
@@ -29,7 +29,8 @@ def asked(name: str, *, drop: bool = False, **wished: Any) -> dict[str, Any]:
     provider = providers()[name]
     body = {"model": "m", "messages": [HELLO], **wished}
     chat = ChatCall(body, "m", False, "chatcmpl-1", 1, settings(provider, {}, drop_params=drop))
-    sent: dict[str, Any] = orjson.loads(provider.build_request(chat, credential(provider, {})).body)
+    given = {"api_password": "over HTTP"} if name == "spark" else {}
+    sent: dict[str, Any] = orjson.loads(provider.build_request(chat, credential(provider, given)).body)
     return sent
 
 
@@ -72,6 +73,12 @@ def test_a_custom_call_of_another_upstream_is_told_as_a_functions() -> None:
         "type": "function",
         "function": {"name": "c", "arguments": '{"input":"i"}'},
     }
+
+
+def test_a_tool_of_the_upstreams_own_goes_on() -> None:
+    """Clients cannot ask for one; an operator's overrides may."""
+    own = {"type": "builtin_function", "function": {"name": "$web_search"}}
+    assert asked("moonshot", tools=[own])["tools"] == [own]
 
 
 def test_openai_gets_both_as_they_are() -> None:

@@ -12,27 +12,43 @@ from worker.providers.fields import as_function_call, refusal
 
 
 def functions_alone(body: JsonObject, upstream: str, *, drop: bool) -> None:
-    """Leaves of `tools` what may be called, and says a choice among some by leaving out the others. Raises
-    InvalidRequest for custom tools, unless `drop` leaves them out.
+    """As `without_custom_tools`, and says a choice among some tools by leaving out the others."""
+    without_custom_tools(body, upstream, drop=drop)
+    match body.get("tool_choice"):
+        case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": allowed}}:
+            names = {_name(entry) for entry in allowed}
+            body["tools"] = [tool for tool in body.get("tools") or () if _name(tool) in names]
+            body["tool_choice"] = mode
+            _tidy(body)
+
+
+def without_custom_tools(body: JsonObject, upstream: str, *, drop: bool) -> None:
+    """Raises InvalidRequest for custom tools, unless `drop` leaves them out. Tools of an upstream's own, which an
+    operator may have set, stay.
     """
     tools, choice = body.get("tools") or [], body.get("tool_choice")
     for index, tool in enumerate(tools):
-        if tool["type"] != "function" and not drop:
+        if tool["type"] == "custom" and not drop:
             raise refusal(f"tools[{index}]", upstream, "it has functions, no custom tools")
-    kept = [tool for tool in tools if tool["type"] == "function"]
-    match choice:
-        case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": allowed}}:
-            names = [(entry.get("function") or {}).get("name") for entry in allowed]
-            kept, choice = [tool for tool in kept if tool["function"]["name"] in names], mode
-        case {"type": "custom"}:
-            if not drop:
-                raise refusal("tool_choice", upstream, "it has functions, no custom tools")
-            choice = None
-    for name, value in (("tools", kept), ("tool_choice", choice if kept or not tools else None)):
-        if name in body and value:
-            body[name] = value
-        elif name in body:
-            del body[name]
+    if isinstance(choice, dict) and choice.get("type") == "custom":
+        if not drop:
+            raise refusal("tool_choice", upstream, "it has functions, no custom tools")
+        del body["tool_choice"]
+    if "tools" in body:
+        body["tools"] = [tool for tool in tools if tool["type"] != "custom"]
+        _tidy(body)
+
+
+def _tidy(body: JsonObject) -> None:
+    """A choice among no tools is none."""
+    if not body["tools"]:
+        del body["tools"]
+        body.pop("tool_choice", None)
+
+
+def _name(tool: Mapping[str, Any]) -> str | None:
+    name: str | None = (tool.get("function") or {}).get("name")
+    return name
 
 
 def called_functions(message: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from worker.faults import Fault, UpstreamError
 from worker.providers.compatible import CompatibleProvider
 from worker.providers.compatible_row import Row, first_match
 from worker.providers.compatible_stream import ChunkMapper, Classify
+from worker.providers.compatible_tools import functions_alone
 from worker.providers.contract import (
     ChatCall,
     Credential,
@@ -158,6 +159,7 @@ class Qianfan(CompatibleProvider):
         if "web_search_options" in wanted:
             check_search(wanted["web_search_options"], upstream=self.title, drop=drop)
             body.setdefault("web_search", {"enable": True})
+        functions_alone(body, self.title, drop=drop)
         _set_reasoning(body, wanted.get("reasoning_effort"))
         return body
 

@@ -22,6 +22,7 @@ from pydantic import Field
 from worker.faults import Fault, UpstreamError
 from worker.providers.bodies import json_object
 from worker.providers.compatible_errors import upstream_error
+from worker.providers.compatible_tools import functions_alone, without_custom_tools
 from worker.providers.contract import (
     Capabilities,
     ChatCall,
@@ -172,6 +173,7 @@ class Spark(Provider):
             if not drop:
                 raise refusal("response_format", self.title, "it has json_object, no json_schema")
             del body["response_format"]
+        (without_custom_tools if model.fixed else functions_alone)(body, self.title, drop=drop)
         newer, older = body.pop("max_completion_tokens", None), body.pop("max_tokens", None)
         body["max_completion_tokens" if model.fixed else "max_tokens"] = newer if older is None else older
         search = body.pop("web_search_options", None)
