@@ -29,7 +29,7 @@ def asked(name: str, *, drop: bool = False, **wished: Any) -> dict[str, Any]:
     provider = providers()[name]
     body = {"model": "m", "messages": [HELLO], **wished}
     chat = ChatCall(body, "m", False, "chatcmpl-1", 1, settings(provider, {}, drop_params=drop))
-    given = {"api_password": "over HTTP"} if name == "spark" else {}
+    given = {"credential": {"api_password": "over HTTP"}} if name == "spark" else {}
     sent: dict[str, Any] = orjson.loads(provider.build_request(chat, credential(provider, given)).body)
     return sent
 
