@@ -1,5 +1,6 @@
 """The list of openai-style-api, read from and written to the configuration."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def test_the_entries_of_an_imported_file_are_those_of_the_file(file: Loaded) -> 
     for token, entry in wanted.items():
         expected = {**entry, "config": {**entry["config"], **renamed.get(token, {})}}
         assert found[token] == expected, token
+
+
+def test_what_has_another_name_or_scale_here_goes_back_as_it_was() -> None:
+    spark = {"app_id": "a", "api_key": "k", "api_secret": "s", "api_model_version": "generalv3", "temperature": 0.4}
+    claude = {"api_key": "k", "anthropic-version": "2023-01-01", "model": "m"}
+    entries = [
+        {"token": "token-of-spark", "type": "xunfei-spark-api", "config": spark},
+        {"token": "token-of-claude", "type": "claude", "config": claude},
+    ]
+    found = by_token(parse(json.dumps(entries), {}, path=Path("f"), generation=1))
+    assert list(found.values()) == entries
 
 
 def test_secrets_and_tokens_are_masked(file: Loaded) -> None:

@@ -140,6 +140,12 @@ def test_style_an_entry_that_could_not_answer_is_left_out_alone(
         ("skylark", {"model": "m", "seed": 1}, {}, "seed had no effect there"),
         ("gemini", {"temperature": 1}, {}, "temperature had no effect"),
         ("xunfei-spark-api", {"app_id": "a", "api_secret": "s"}, {}, "its limit of 1024 tokens to an answer"),
+        (
+            "xunfei-spark-api",
+            {"app_id": "a", "api_secret": "s", "temperature": 0.4, "max_tokens": 9},
+            {"temperature": 0.8, "max_tokens": 9},
+            "",
+        ),
         ("openai", {"seed": 1, "own": {"x": 1}}, {"seed": 1, "own": {"x": 1}}, ""),
         ("openai", {"seed": 1, "stream": True}, {"seed": 1}, "stream is the client's own and was left out"),
     ],
@@ -199,3 +205,9 @@ def test_style_what_leads_nowhere_is_left_out_and_told() -> None:
     ):
         assert text in told
     assert "token-number" not in told
+
+
+def test_style_claude_keeps_its_version() -> None:
+    loaded = beside_a_good_one("claude", **{"api_key": "k", "anthropic-version": "2023-01-01", "model": "m"})
+    assert loaded.config.providers[1].options.model_dump()["version"] == "2023-01-01"
+    assert "anthropic-version" not in notes(loaded)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from worker.config.overlay import Data, Section, listed
@@ -14,13 +14,17 @@ _ROUTER, _NAMES = "router", "model-name-router"
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """Where the type's config has what the provider has. `model` is the config's key of the one model."""
+    """Where the type's config has what the provider has. `model` is the config's key of the one model, `renames` the
+    keys of options with another name here, and `spark_scale` says that its temperature is half of OpenAI's.
+    """
 
     account: tuple[str, ...] = ("api_key",)
     address: str | None = None
     model: str | None = "model"
     options: tuple[str, ...] = ()
     proxy: str | None = None
+    renames: Mapping[str, str] = field(default_factory=dict)
+    spark_scale: bool = False
 
 
 _OPENAI = _Form(address="api_base")
@@ -28,13 +32,16 @@ _FORMS: Final[Mapping[str, _Form]] = {
     "openai": _OPENAI,
     "proxy": _OPENAI,
     "azure": _Form(address="api_base", model="deployment_id", options=("api_version",)),
-    "claude": _Form(),
+    "claude": _Form(renames={"version": "anthropic-version"}),
     "claude-web": _Form(
         ("cookie",), model=None, options=("prompt", "single_conversation", "conversation_id"), proxy="proxies"
     ),
     "zhipu-api": _Form(),
     "xunfei-spark-api": _Form(
-        ("app_id", "api_key", "api_secret"), model="api_model_version", options=("prompt", "uid", "chat_id")
+        ("app_id", "api_key", "api_secret"),
+        model="api_model_version",
+        options=("prompt", "uid", "chat_id"),
+        spark_scale=True,
     ),
     "gemini": _Form(model=None, proxy="proxies"),
     "bing-sydney": _Form(("cookie",), model=None, options=("style",), proxy="proxy"),
@@ -105,9 +112,13 @@ def _of_provider(form: _Form, provider: Mapping[str, Any]) -> Entry:
     if form.model and model != "*":
         config[form.model] = model
     config |= {option: provider[option] for option in form.options if option in provider}
+    config |= {old: provider[new] for new, old in form.renames.items() if new in provider}
     if form.proxy and provider.get("proxy"):
         config[form.proxy] = {"https": provider["proxy"]} if form.proxy == "proxies" else provider["proxy"]
     defaults = dict(provider.get("defaults") or {})
     if "max_tokens" in defaults:
         defaults["max_length"] = defaults.pop("max_tokens")
-    return config | defaults | dict(provider.get("overrides") or {})
+    overrides = dict(provider.get("overrides") or {})
+    if form.spark_scale and "temperature" in overrides:
+        overrides["temperature"] /= 2
+    return config | defaults | overrides

@@ -68,8 +68,9 @@ def _azure(draft: Draft, name: str, config: Config) -> str:
 
 def _claude(draft: Draft, name: str, config: Config) -> str:
     draft.note(f"{name}: its adapter did not work there; it is an anthropic provider here")
-    draft.left_over(config, ("api_key", "model"), name)
-    return _plain(draft, name, "anthropic", {"api_key": config.get("api_key")}, config.get("model"))
+    draft.left_over(config, ("api_key", "anthropic-version", "model"), name)
+    account, version = {"api_key": config.get("api_key")}, config.get("anthropic-version")
+    return _plain(draft, name, "anthropic", account, config.get("model"), version=version)
 
 
 def _claude_web(draft: Draft, name: str, config: Config) -> str:
@@ -95,6 +96,8 @@ def _zhipu(draft: Draft, name: str, config: Config) -> str:
 def _spark(draft: Draft, name: str, config: Config) -> str:
     account = {key: config.get(key) for key in ("app_id", "api_key", "api_secret")}
     overrides = _rest(config, *account, "api_model_version", *_SPARK_OPTIONS)
+    if isinstance(overrides.get("temperature"), int | float):
+        overrides["temperature"] *= 2  # it was sent as it stood; here it is OpenAI's, of which half is sent
     options = {key: config.get(key) for key in _SPARK_OPTIONS}
     version = config.get("api_model_version") or "v3.5"
     if "max_tokens" not in config:
