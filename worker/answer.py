@@ -8,12 +8,9 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from typing import Protocol
 
-import orjson
-
 from shared.frames import PART_BYTES
 from worker.config.provider import Timeouts
 from worker.deadline import BETWEEN_CHUNKS, FIRST_TOKEN, Deadline
-from worker.estimate import UsageEstimate
 from worker.exchange import Conversation
 from worker.faults import MISSHAPEN, UNCERTAIN, UpstreamError, mask, misshapen
 from worker.joining import join, split
@@ -28,6 +25,7 @@ from worker.providers.contract import (
     UpstreamRequest,
 )
 from worker.reading import MOST_EVENT_BYTES, Reading, is_stream, speaks
+from worker.showing import Showing
 from worker.upstream import Upstream, UpstreamBody, error_body
 from worker.websocket import Socket, open_socket
 
@@ -50,9 +48,9 @@ class Sink(Protocol):
 
 class UpstreamAnswer:
     """`first`, then `rest`; and `aclose`, however they ended: that, and a cancellation, ends the upstream's work.
-    When all is read, `usage`, `finish_reasons` (by choice) and `done` (the upstream's own end marker was seen) tell
-    how it went, and `response_headers` what the upstream said of its limits. From the first content on, or the first of
-    a whole answer, it is `speaking`.
+    When all is read, `usage` and `done` (the upstream's own end marker was seen) tell how it went, and
+    `response_headers` what the upstream said of its limits. From the first content on, or the first of a whole answer,
+    it is `speaking`.
     """
 
     def __init__(
@@ -67,8 +65,6 @@ class UpstreamAnswer:
         most_bytes: int,
         proxy: str | None = None,
     ) -> None:
-        self.usage: JsonObject | None = None
-        self.finish_reasons: dict[int, str] = {}
         self.done = False
         self.response_headers: Mapping[str, str] = {}
         self._upstream = upstream
@@ -77,14 +73,17 @@ class UpstreamAnswer:
         self._credential = credential
         self._timeouts = timeouts
         self._out: Sink
-        self._include_usage = include_usage
         self._most_bytes = most_bytes
         self._proxy = proxy
         self.speaking = False
         self._held: list[bytes] = []  # events that are still to be given out
-        self._estimate = UsageEstimate(call.body)
+        self._showing = Showing(call, include_usage=include_usage)
         self._deadline: Deadline
         self._course = self._run()
+
+    @property
+    def usage(self) -> JsonObject | None:
+        return self._showing.usage
 
     async def first(self) -> bytes | None:
         """The first content of a stream, or the whole answer; None if there is none. Raises UpstreamError, or
@@ -103,7 +102,8 @@ class UpstreamAnswer:
 
     async def _run(self) -> AsyncGenerator[bytes, None]:
         if isinstance(self._provider, LocalProvider):
-            yield self._at_once(self._provider.local_answer(self._call))
+            self.done = True
+            yield self._showing.at_once(self._provider.local_answer(self._call))
             return
         conversation = Conversation(
             self._upstream, self._provider, self._call, self._credential, self._timeouts, self._proxy
@@ -131,8 +131,7 @@ class UpstreamAnswer:
             mask(error, self._credential.values.values())
             raise
         finally:
-            if self.usage is None and self._estimate.heard:  # broken off: what came until then counts all the same
-                self.usage = self._estimate.usage(quick=True)
+            self._showing.close()
             self._deadline.close()
             try:
                 if body is not None:
@@ -220,7 +219,7 @@ class UpstreamAnswer:
     def _completed(self, whole: bytes) -> bytes:
         completion = self._provider.parse_response(self._call, whole)
         self.done = True
-        return self._at_once(split(completion)) if self._call.stream else self._json(completion)
+        return self._showing.at_once(split(completion)) if self._call.stream else self._showing.whole(completion)
 
     async def _joined(self, reading: Reading) -> bytes:
         """For a caller that wants the whole from an upstream that only streams."""
@@ -228,7 +227,7 @@ class UpstreamAnswer:
 
         def gather(group: list[Chunk]) -> bool:
             for chunk in group:
-                self._estimate.hear(chunk.data)
+                self._showing.hear(chunk.data)
             whole.extend(group)
             self._note_content(group)
             return True
@@ -236,7 +235,7 @@ class UpstreamAnswer:
         await reading.run(gather)
         gather(self._last(reading))
         await reading.read_end()
-        return self._json(join(whole))
+        return self._showing.whole(join(whole))
 
     async def _flow(self, reading: Reading) -> AsyncIterator[bytes]:
         """Yields what has the first content; what follows goes to `out` as it comes; yields what comes at the end."""
@@ -246,20 +245,20 @@ class UpstreamAnswer:
         while not ended:
             ended = await reading.run(self._pass_on)
             await (self._out.stream(self._released()) if self._held else self._out.drain())
-        self._held += self._shown(self._last(reading))
+        self._held += self._showing.events(self._last(reading))
         if self._held:
             yield self._released()
         await reading.read_end()
-        if owed := self._owed_usage():
+        if owed := self._showing.owed_usage():
             yield owed[0]
 
     def _await_content(self, group: list[Chunk]) -> bool:
-        self._held += self._shown(group)
+        self._held += self._showing.events(group)
         self._note_content(group)
         return not self.speaking
 
     def _pass_on(self, group: list[Chunk]) -> bool:
-        events = b"".join(self._shown(group))
+        events = b"".join(self._showing.events(group))
         if len(events) > PART_BYTES:
             self._held.append(events)
             return False
@@ -280,51 +279,6 @@ class UpstreamAnswer:
         events = b"".join(self._held)
         self._held.clear()
         return events
-
-    # ---- showing
-
-    def _at_once(self, chunks: Iterable[Chunk]) -> bytes:
-        """A whole answer that came at once, in the form that the caller asked for."""
-        chunks = list(chunks)
-        self.done = True
-        if self._call.stream:
-            return b"".join(self._shown(chunks) + self._owed_usage())
-        return self._json(join(chunks))
-
-    def _json(self, completion: JsonObject) -> bytes:
-        if not completion.get("usage"):
-            if not self._estimate.heard:
-                self._estimate.hear(completion)
-            completion["usage"] = self._estimate.usage()
-        self.usage = completion["usage"]
-        for choice in completion["choices"]:
-            self.finish_reasons[choice["index"]] = choice["finish_reason"]
-        return orjson.dumps(completion)
-
-    def _shown(self, chunks: Iterable[Chunk]) -> list[bytes]:
-        """The SSE events that the client gets: all but a usage that it did not ask for."""
-        shown = []
-        for chunk in chunks:
-            if chunk.text is not None and chunk.raw is not None:
-                self._estimate.say(chunk.text)
-                shown.append(chunk.raw)
-                continue
-            data = chunk.data
-            self._estimate.hear(data)
-            if data.get("usage"):
-                self.usage = data["usage"]
-            if not data["choices"] and "usage" in data and not self._include_usage:
-                continue
-            for choice in data["choices"]:
-                if choice.get("finish_reason"):
-                    self.finish_reasons[choice["index"]] = choice["finish_reason"]
-            event = chunk.raw or b"data: %b\n\n" % orjson.dumps(data)
-            shown.append(event)
-        return shown
-
-    def _owed_usage(self) -> list[bytes]:
-        """The last event of a stream whose upstream told no usage."""
-        return [] if self.usage else self._shown([Chunk(self._estimate.chunk())])
 
     def _note_content(self, group: Iterable[Chunk]) -> None:
         """Is there content, which a client would see? A role alone is none. From then on silence is another limit's."""

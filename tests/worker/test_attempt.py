@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -36,7 +37,7 @@ class Slow(UpstreamAnswer):
     """Its upstream runs until `may_close`; what was used is known when it is closed."""
 
     def __init__(self) -> None:
-        self.usage = None
+        self.used: dict[str, Any] | None = None
         self.response_headers = {}
         self.speaking = True
         self.closing, self.may_close = asyncio.Event(), asyncio.Event()
@@ -47,7 +48,11 @@ class Slow(UpstreamAnswer):
     async def aclose(self) -> None:
         self.closing.set()
         await self.may_close.wait()
-        self.usage = {"total_tokens": 100}
+        self.used = {"total_tokens": 100}
+
+    @property
+    def usage(self) -> dict[str, Any] | None:
+        return self.used
 
 
 class Scene:
