@@ -60,10 +60,10 @@ def configuration(port: int) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=[False, True], ids=["memory", "append-only"])
-async def scene(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Scene]:
+@pytest.fixture
+async def scene(tmp_path: Path, *, append_only: bool) -> AsyncIterator[Scene]:
     (tmp_path / "redis").mkdir()
-    with closing(RedisServer(tmp_path / "redis", append_only=request.param)) as redis:
+    with closing(RedisServer(tmp_path / "redis", append_only=append_only)) as redis:
         async with open_gateway(tmp_path, redis, configuration, workers=2) as gateway:
             yield Scene(gateway, redis)
 
