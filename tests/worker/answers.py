@@ -1,5 +1,8 @@
 """Reads upstreams' answers as a worker does."""
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
 from aiohttp import web
 
 from worker.answer import UpstreamAnswer
@@ -39,8 +42,18 @@ async def everything(answer: UpstreamAnswer) -> bytes:
     return b"".join([first or b"", *gathered.events])
 
 
-async def answer_to(body: bytes, media: str, *, stream: bool) -> bytes:
-    """What a client gets of an OpenAI-shaped upstream that answers with this. Raises what the answer raises."""
+@asynccontextmanager
+async def answering(
+    type_name: str,
+    secret: Mapping[str, str],
+    body: bytes,
+    media: str,
+    *,
+    stream: bool,
+    include_usage: bool = True,
+    question: str = "hi",
+) -> AsyncIterator[UpstreamAnswer]:
+    """Of an upstream of this type that answers with this, whatever it is asked."""
 
     async def handle(_: web.Request) -> web.Response:
         return web.Response(body=body, content_type=media)
@@ -50,18 +63,24 @@ async def answer_to(body: bytes, media: str, *, stream: bool) -> bytes:
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    provider, upstream = providers()["openai-compatible"], Upstream()
+    provider, upstream = providers()[type_name], Upstream()
     settings = Settings("test", f"http://127.0.0.1:{runner.addresses[0][1]}", provider.options())
-    asked = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    asked = {"model": "m", "messages": [{"role": "user", "content": question}]}
     call = ChatCall(asked, "m", stream=stream, completion_id="chatcmpl-1", created=1, settings=settings)
-    answer = UpstreamAnswer(
-        upstream, provider, call, Credential("c", {"api_key": "k"}), Timeouts(), include_usage=True, most_bytes=1 << 20
-    )
+    credential = Credential("c", secret)
     try:
-        return await everything(answer)
+        yield UpstreamAnswer(
+            upstream, provider, call, credential, Timeouts(), include_usage=include_usage, most_bytes=1 << 20
+        )
     finally:
         await upstream.aclose()
         await runner.cleanup()
+
+
+async def answer_to(body: bytes, media: str, *, stream: bool) -> bytes:
+    """What a client gets of an OpenAI-shaped upstream that answers with this. Raises what the answer raises."""
+    async with answering("openai-compatible", {"api_key": "k"}, body, media, stream=stream) as answer:
+        return await everything(answer)
 
 
 async def messages_of(socket: Socket) -> list[bytes]:

@@ -1,51 +1,33 @@
 """Usage is always there: the upstream's own, or an estimate that says so."""
 
-import contextlib
 import json
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from aiohttp import web
 
+from tests.worker import answers
 from tests.worker.answers import everything
 from worker.answer import UpstreamAnswer
-from worker.config.provider import Timeouts
 from worker.estimate import MARK
 from worker.faults import UpstreamError
-from worker.providers.contract import ChatCall, Credential, Settings
-from worker.providers.registry import providers
-from worker.upstream import Upstream
 
 REPLY = "Hello there, world!"
 EVENT = 'event:add\ndata:{"text":"Hello there, world!"}\n\n'
 END = 'event:finish\ndata:{"text":""}\n\n'
 
 
-@contextlib.asynccontextmanager
-async def answering(body: str, *, stream: bool, include_usage: bool = True) -> AsyncIterator[UpstreamAnswer]:
+def answering(body: str, *, stream: bool, include_usage: bool = True) -> AbstractAsyncContextManager[UpstreamAnswer]:
     """CodeGeeX, which tells no usage, answers with these events."""
-
-    async def handle(_: web.Request) -> web.Response:
-        return web.Response(text=body, content_type="text/event-stream")
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    provider, upstream = providers()["codegeex"], Upstream()
-    settings = Settings("test", f"http://127.0.0.1:{runner.addresses[0][1]}", provider.options())
-    asked = {"model": "m", "messages": [{"role": "user", "content": "Say hello"}]}
-    call = ChatCall(asked, "m", stream=stream, completion_id="chatcmpl-1", created=1, settings=settings)
-    credential = Credential("c", {"token": "t"})
-    try:
-        yield UpstreamAnswer(
-            upstream, provider, call, credential, Timeouts(), include_usage=include_usage, most_bytes=1 << 20
-        )
-    finally:
-        await upstream.aclose()
-        await runner.cleanup()
+    return answers.answering(
+        "codegeex",
+        {"token": "t"},
+        body.encode(),
+        "text/event-stream",
+        stream=stream,
+        include_usage=include_usage,
+        question="Say hello",
+    )
 
 
 def events(sent: bytes) -> list[Any]:
