@@ -102,8 +102,9 @@ class UpstreamAnswer:
 
     async def _run(self) -> AsyncGenerator[bytes, None]:
         if isinstance(self._provider, LocalProvider):
+            answer = self._showing.at_once(self._provider.local_answer(self._call))
             self.done = True
-            yield self._showing.at_once(self._provider.local_answer(self._call))
+            yield answer
             return
         conversation = Conversation(
             self._upstream, self._provider, self._call, self._credential, self._timeouts, self._proxy
@@ -195,11 +196,7 @@ class UpstreamAnswer:
             yield await self._joined(reading)
 
     async def _plain(self, body: UpstreamBody) -> bytes:
-        whole = await self._whole(body)
-        try:
-            return self._completed(whole)
-        except MISSHAPEN as error:
-            raise misshapen() from error
+        return self._completed(await self._whole(body))
 
     async def _unstreamed(self, body: UpstreamBody) -> bytes:
         """For an upstream that was asked for a stream: it cannot stream and answers at once, or refuses."""

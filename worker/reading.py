@@ -31,9 +31,8 @@ class Reading:
     ) -> None:
         self.size = 0  # bytes
         self.body = body
-        self._sse = framing is Framing.SSE
-        self._beginning = b""  # until the first event
-        self._began = False
+        self._beginning = b""  # of what comes before the first event
+        self._began = framing is not Framing.SSE
         self._mapper = mapper
         self._cutter = splitter(framing, MOST_EVENT_BYTES)
         self._deadline = deadline
@@ -57,7 +56,7 @@ class Reading:
         events = self._cutter.feed(data)
         if not self._began:
             self._began = bool(events)
-            self._beginning = (self._beginning + data)[:_MOST_UNFRAMED_BYTES]
+            self._beginning = b"" if self._began else (self._beginning + data)[:_MOST_UNFRAMED_BYTES]
         group = _map(self._mapper, events)
         return (not group or self._listen(group)) and not self._mapper.ended
 
@@ -71,7 +70,7 @@ class Reading:
         """What came instead of events: nothing, or JSON or a page behind the headers of a stream. None for a stream."""
         if not self.size:
             return b""
-        return self._beginning if self._sse and not self._began and self._beginning.lstrip()[:1] in _NO_FIELD else None
+        return self._beginning if self._beginning.lstrip()[:1] in _NO_FIELD else None
 
     async def read_end(self) -> None:
         if isinstance(self.body, UpstreamBody):

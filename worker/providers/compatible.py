@@ -166,7 +166,7 @@ class CompatibleProvider(Provider):
         except orjson.JSONDecodeError as error:
             raise self.parse_error(200, {}, body) from error
         if not isinstance(data, dict) or data.get("error") or not data.get("choices"):
-            raise self.complain(data)
+            raise self.parse_error(200, {}, body)
         completion = self.tidy_completion(data, chat)
         return completion if self._knows_functions else completion_as_asked(chat, completion)
 
@@ -188,7 +188,7 @@ class CompatibleProvider(Provider):
         return options.rewrite if isinstance(options, CompatibleOptions) else frozenset()
 
     def complain(self, data: Any) -> UpstreamError:
-        """The error told by an event or by an answer with status 200."""
+        """The error told by an event."""
         return self.parse_error(200, {}, orjson.dumps(data))
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
