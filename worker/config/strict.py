@@ -49,7 +49,11 @@ _ANOTHER_MODEL = (
     "has no effect here; to ask for another model, give it a name under the top-level key `models`: "
     "`models: {name that clients ask for: provider/model of the upstream}`"
 )
-_OWN = "is the client's own"
+
+
+def _own(name: str, advice: str = "") -> str:
+    """Why no rule can be for a member of FRAME."""
+    return _ANOTHER_MODEL if name == "model" else f"is the client's own{advice}"
 
 
 def _drops(value: Any) -> Any:
@@ -59,7 +63,7 @@ def _drops(value: Any) -> Any:
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
         raise ValueError("must be true, false or a list of field names")
     framed = [
-        ((place,), f"{name!r} {_ANOTHER_MODEL if name == 'model' else f'{_OWN} and never dropped: remove it'}")
+        ((place,), f"{name!r} {_own(name, ' and never dropped: remove it')}")
         for place, name in enumerate(value)
         if name in FRAME
     ]
@@ -70,10 +74,7 @@ def _drops(value: Any) -> Any:
 
 def _check_fields(value: Mapping[str, Any]) -> Mapping[str, Any]:
     if framed := [*FRAME & value.keys()]:
-        raise failure(
-            [((name,), _ANOTHER_MODEL if name == "model" else _OWN) for name in sorted(framed)],
-            "Fields",
-        )
+        raise failure([((name,), _own(name)) for name in sorted(framed)], "Fields")
     try:
         check_fields(value)
     except InvalidRequest as error:

@@ -33,6 +33,27 @@ _OF_CHUNK: Final = ("prompt_filter_results", "prompt_annotations")
 _OF_CHOICE: Final = ("content_filter_results", "content_filter_offsets", "content_filter_result")
 
 
+_CREDENTIAL_FIELDS: Final = (
+    CredentialField("api_key", required=False, help="sent as api-key"),
+    CredentialField("token", required=False, help="an Entra ID access token, sent as Bearer, never renewed"),
+    CredentialField("tenant_id", secret=False, required=False, help="with client_id and client_secret: Entra ID"),
+    CredentialField("client_id", secret=False, required=False, help="of the app registration"),
+    CredentialField("client_secret", required=False, help="of the app registration"),
+    CredentialField(
+        "federated_token_file",
+        secret=False,
+        required=False,
+        help="instead of a client_secret: the file with a workload identity's token, as AKS mounts it",
+    ),
+    CredentialField(
+        "managed_identity",
+        secret=False,
+        required=False,
+        help="system, or the client id of an identity of the Azure machine that the workers run on",
+    ),
+)
+
+
 class AzureOptions(CompatibleOptions):
     """`api_version` chooses the dated style, for example 2024-10-21; without it requests go the v1 way. What
     the version is too old for is refused, or dropped with drop_params: see `azure_versions`.
@@ -71,27 +92,7 @@ class AzureOpenAI(CompatibleProvider):
                 },
             )
         )
-        self.credential_fields = (
-            CredentialField("api_key", required=False, help="sent as api-key"),
-            CredentialField("token", required=False, help="an Entra ID access token, sent as Bearer, never renewed"),
-            CredentialField(
-                "tenant_id", secret=False, required=False, help="with client_id and client_secret: Entra ID"
-            ),
-            CredentialField("client_id", secret=False, required=False, help="of the app registration"),
-            CredentialField("client_secret", required=False, help="of the app registration"),
-            CredentialField(
-                "federated_token_file",
-                secret=False,
-                required=False,
-                help="instead of a client_secret: the file with a workload identity's token, as AKS mounts it",
-            ),
-            CredentialField(
-                "managed_identity",
-                secret=False,
-                required=False,
-                help="system, or the client id of an identity of the Azure machine that the workers run on",
-            ),
-        )
+        self.credential_fields = _CREDENTIAL_FIELDS
 
     def url(self, settings: Settings, model: str) -> str:
         endpoint = settings.base_url.removesuffix("/v1").removesuffix("/openai")
