@@ -107,8 +107,12 @@ class System:
     def _processes(self) -> list[Process]:
         return [*self.workers, *(front.process for front in self.fronts)]
 
+    def stop(self) -> None:
+        """As an operator does: fronts, then workers. Raises AssertionError if one does not end well."""
+        for process in [*(front.process for front in self.fronts), *self.workers]:
+            assert process.stop() == 0, process.log()
+
     def close(self) -> None:
-        for front in self.fronts:
-            front.process.close()
-        for worker in self.workers:
-            worker.close()
+        """Kills them: a front that is stopped tells the load balancer so for seconds before it goes."""
+        for process in self._processes():
+            process.kill()

@@ -80,7 +80,10 @@ def restart_redis(scene: Scene) -> None:
     scene.redis.start()
 
 
-@pytest.mark.parametrize("fault", [kill_a_worker, restart_redis])
+WHOLE = pytest.mark.slow  # each fault is in `make test` once, and with both limits in `make chaos`
+
+
+@pytest.mark.parametrize("fault", [pytest.param(kill_a_worker, marks=WHOLE), restart_redis])
 async def test_the_rate_holds(scene: Scene, fault: Fault) -> None:
     """Without an append-only file the restart loses all that was counted: nothing is free then but the pace."""
     scene.upstream.pause_s["rate"] = 0.3
@@ -94,7 +97,7 @@ async def test_the_rate_holds(scene: Scene, fault: Fault) -> None:
     assert scene.early(failed, ON_THEIR_WAY) == []
 
 
-@pytest.mark.parametrize("fault", [kill_a_worker, restart_redis])
+@pytest.mark.parametrize("fault", [kill_a_worker, pytest.param(restart_redis, marks=WHOLE)])
 async def test_places_come_back(scene: Scene, fault: Fault) -> None:
     """A dead worker's places are free when its leases have ended; those of running requests are never given away."""
     scene.upstream.pause_s["places"] = 0.5

@@ -14,7 +14,7 @@ def append_only() -> bool:
 
 @pytest.mark.timeout(240)
 async def test_load_with_killed_workers_leaves_nothing_behind(arena: Arena) -> None:
-    result = await soak(arena, duration_s=60, kill_every_s=12)
+    result = await soak(arena, duration_s=45, kill_every_s=12)
     assert result.problems() == [], result.describe()
     assert result.kills
     assert result.left

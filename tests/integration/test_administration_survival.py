@@ -38,7 +38,7 @@ async def operator(tmp_path: Path, redis_server: RedisServer, upstream: Counting
 async def restart_with_nothing(operator: Operator) -> None:
     """Everything, with a Redis that kept nothing."""
     system = operator.system
-    await asyncio.to_thread(system.close)
+    await asyncio.to_thread(system.stop)
     await asyncio.to_thread(system.redis.lose_all)
     system.fronts.clear()
     system.workers.clear()

@@ -77,22 +77,22 @@ def client() -> Iterator[Connect]:
 
 
 class Listed:
-    """Discovery has found `wanted`."""
+    """Discovery has found all of `wanted`."""
 
-    def __init__(self, caller: openai.OpenAI, wanted: str) -> None:
+    def __init__(self, caller: openai.OpenAI, wanted: set[str]) -> None:
         self.caller, self.wanted = caller, wanted
 
     def __call__(self) -> bool:
-        return self.wanted in self.names()
+        return self.wanted <= set(self.names())
 
     def names(self) -> list[str]:
         return [model.id for model in self.caller.models.list()]
 
 
-def models(caller: openai.OpenAI, wanted: str) -> list[str]:
-    """What is listed once `wanted` is."""
-    listed = Listed(caller, wanted)
-    wait_until(f"model {wanted}", listed)
+def models(caller: openai.OpenAI, *wanted: str) -> list[str]:
+    """What is listed once all of `wanted` are: each endpoint is asked for its models by itself."""
+    listed = Listed(caller, set(wanted))
+    wait_until(f"models {wanted}", listed)
     return listed.names()
 
 
@@ -152,7 +152,8 @@ def test_the_gateway_shares_ten_to_five_unifies_names_and_asks_for_no_key(
 
 def test_the_gateways_prefix_mode_names_the_endpoint(run: Run, client: Connect, upstream: Upstream) -> None:
     system = run(gateway(upstream).replace('"merge"', '"prefix"'))
-    assert models(client(system, "none"), "your-provider-1/m") == ["your-provider-1/m", "your-provider-2/m"]
+    wanted = ["your-provider-1/m", "your-provider-2/m"]
+    assert models(client(system, "none"), *wanted) == wanted
     assert say(client(system, "none"), "your-provider-2/m")
     assert [entry["case"] for entry in upstream.chats()] == ["openai-compatible/clone"]
 

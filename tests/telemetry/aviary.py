@@ -164,7 +164,7 @@ async def left_behind(aviary: Aviary, monitor: Monitor) -> dict[str, list[str]]:
     canaries = aviary.canaries
     metrics = await asyncio.to_thread(aviary.metrics)
     kept = await asyncio.to_thread(aviary.everything_in_redis)
-    await asyncio.to_thread(aviary.system.close)
+    await asyncio.to_thread(aviary.system.stop)
     logs = aviary.system.logs()
     commands = "\n".join(line for line in monitor.stop().splitlines() if '"{ps}:resp:' not in line)
     assert "penstock_requests_total" in metrics

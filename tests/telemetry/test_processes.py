@@ -98,7 +98,7 @@ def test_metrics_of_both_kinds_of_process(observed: Observed) -> None:
 
 
 def test_a_front_tells_of_its_life(observed: Observed) -> None:
-    observed.system.close()
+    observed.system.stop()
     (starts,) = observed.lines("front starts")
     assert starts["server.port"] == observed.system.fronts[0].port
     assert [line["running"] for line in observed.lines("draining")] == [0, 0], "of the front and of the worker"
@@ -113,7 +113,7 @@ def test_a_front_whose_port_is_taken_names_the_option(observed: Observed) -> Non
 def test_each_request_is_one_line_with_what_is_known_of_it(observed: Observed) -> None:
     observed.ask("num-n3", stream=True)
     observed.ask("nothing")
-    observed.system.close()
+    observed.system.stop()
     answered, refused = observed.lines("request")
     assert answered.pop("duration_s") >= answered.pop("time_to_first_token_s") > 0
     assert answered.pop("queue_wait_s") >= 0
