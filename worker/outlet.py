@@ -57,8 +57,9 @@ class Outlet:
 
     def emit(self, events: bytes) -> None:
         """Ready SSE events; the first call is the first content."""
+        first = not self.shown
         self._show()
-        self._send(Kind.CHUNK, events)
+        self._send(Kind.CHUNK, events, urgent=first)
 
     async def result(self, body: bytes) -> None:
         """A whole answer, in parts, as fast as the front takes them."""
@@ -84,7 +85,7 @@ class Outlet:
             self._send(kind, payload)
             self.closed = True
 
-    def _send(self, kind: Kind, payload: Any) -> None:
+    def _send(self, kind: Kind, payload: Any, *, urgent: bool = True) -> None:
         if self.closed:
             return
         _, epoch, attempt = self.triple
@@ -92,7 +93,7 @@ class Outlet:
         self.next_sequence += 1
         self._kept.append(frame)
         self.size += len(frame)
-        self._publisher.queue(self.front, frame, len(frame))
+        self._publisher.queue(self.front, frame, len(frame), urgent=urgent)
 
     def replay(self, sequence: int) -> None:
         """Sends again from `sequence`, at most one PUBLISH of it; the front asks for the rest when it has that."""
@@ -104,7 +105,7 @@ class Outlet:
             sent += len(frame)
             if sent > MOST_PUBLISH_BYTES and sent > len(frame):
                 return
-            self._publisher.queue(self.front, frame, 0)
+            self._publisher.queue(self.front, frame, 0, urgent=True)
 
     def acknowledge(self, next_sequence: int) -> None:
         """Frees all frames below `next_sequence`."""

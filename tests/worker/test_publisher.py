@@ -141,6 +141,55 @@ async def test_content_is_marked_as_shown_before_it_leaves(press: Press) -> None
     assert press.bus.sent[0] == ("shown", "w", "f.1", "0:1")
 
 
+def flushed(press: Press, ago_s: float) -> None:
+    """Puts the last sending so far into the past, or into the future: however slow the test is, it is recent then."""
+    press.publisher._flushed_at = asyncio.get_running_loop().time() - ago_s
+
+
+async def test_what_comes_in_mid_stream_waits_for_company_until_something_is_urgent(press: Press) -> None:
+    """The first content of another stream, or an end, takes it along: nothing overtakes anything."""
+    outlet, other = press.publisher.open(RUN), press.publisher.open(OTHER)
+    outlet.emit(b"first")
+    await asyncio.sleep(0)
+    flushed(press, -60)
+    outlet.emit(b"second")
+    outlet.emit(b"third")
+    await asyncio.sleep(0)
+    assert press.sequences() == [0]
+    other.start(provider="p")
+    await asyncio.sleep(0)
+    assert press.sequences() == [0, 1, 2]
+    flushed(press, -60)
+    outlet.emit(b"fourth")
+    await asyncio.sleep(0)
+    assert press.sequences() == [0, 1, 2]
+    outlet.end(done=True)
+    await asyncio.sleep(0)
+    assert press.sequences() == [0, 1, 2, 3, 4]
+    assert len(press.bus.called("PUBLISH")) == 3
+
+
+async def test_where_nothing_was_sent_of_late_a_chunk_leaves_at_once(press: Press) -> None:
+    outlet = press.publisher.open(RUN)
+    outlet.emit(b"first")
+    await asyncio.sleep(0)
+    flushed(press, 60)
+    outlet.emit(b"second")
+    await asyncio.sleep(0)
+    assert press.sequences() == [0, 1]
+
+
+async def test_what_waits_for_company_leaves_without_any(press: Press) -> None:
+    outlet = press.publisher.open(RUN)
+    outlet.emit(b"first")
+    await asyncio.sleep(0)
+    flushed(press, -0.05)
+    outlet.emit(b"second")
+    assert press.sequences() == [0]
+    while press.sequences() != [0, 1]:  # noqa: ASYNC110  only the timer says so
+        await asyncio.sleep(0.01)
+
+
 async def test_nothing_follows_a_terminal_frame(press: Press) -> None:
     outlet = press.publisher.open(RUN)
     outlet.end(done=True)
