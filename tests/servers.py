@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -17,11 +19,27 @@ import httpx
 ROOT = Path(__file__).parent.parent
 
 
+def _ports() -> Iterator[int]:
+    """For one process of tests: none of another's, and none that the system gives to outgoing connections, for such a
+    one might have it before the server that it was found for has started.
+    """
+    processes = 16
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % processes
+    ports = range(10_000 + own, 32_000, processes)
+    start = random.randrange(len(ports))  # for those that run beside this one
+    return itertools.cycle([*ports[start:], *ports[:start]])
+
+
+_PORTS = _ports()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One on which nobody listens. It is not given out again soon."""
+    while True:
+        port = next(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def embedded_redis() -> str | None:
