@@ -1,11 +1,13 @@
 """A system with an administration key, and the operator in front of it."""
 
+import re
 from functools import partial
 from typing import Any
 
 import httpx
 
 from tests.integration.counting import Counting, until
+from tests.servers import Process
 from tests.system import CLIENT_KEY, System
 
 ADMIN_KEY = "sk-penstock-admin-5d0e3f9a1b7c4e2d8f6a"
@@ -43,8 +45,20 @@ class Operator:
         for front in range(len(self.system.fronts)):
             await until(partial(self._is, status, model, front, key))
 
+    async def until_used(self) -> None:
+        """Until every worker uses the last change: the one that made it has by its answer, the others hear of it."""
+        await until(self._is_used)
+
+    async def _is_used(self) -> bool:
+        return len({_last_change(worker) for worker in self.system.workers}) == 1
+
     async def _is(self, status: int, model: str, front: int, key: str) -> bool:
         return (await self.chat(model, front=front, key=key)).status_code == status
+
+
+def _last_change(worker: Process) -> str:
+    """The generation that it logged last; empty before its first change."""
+    return next(reversed(re.findall(r'"configuration changed"[^\n]*?"generation":(\d+)', worker.log())), "")
 
 
 def provider(name: str, upstream: Counting, **more: Any) -> dict[str, Any]:

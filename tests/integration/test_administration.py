@@ -69,14 +69,8 @@ async def test_a_provider_is_added_changed_disabled_and_removed_on_all_nodes(
 
 
 async def test_every_worker_takes_a_change_over(operator: Operator) -> None:
-    before = [worker.log().count('"configuration changed"') for worker in operator.system.workers]
     await operator.do("PUT", "models/noticed", {"targets": ["filed"]})
-
-    async def all_noticed() -> bool:
-        after = [worker.log().count('"configuration changed"') for worker in operator.system.workers]
-        return all(now > then for now, then in zip(after, before, strict=True))
-
-    await until(all_noticed)
+    await operator.until_used()
     await operator.do("DELETE", "models/noticed")
 
 
@@ -99,6 +93,7 @@ async def test_a_mask_sent_back_means_unchanged(operator: Operator, upstream: Co
     assert mask == (await operator.do("GET", "providers/masked/credentials/a", front=1))["api_key"]
     changed = await operator.do("PUT", "providers/masked", {**shown, "overrides": {"temperature": 0.5}}, front=1)
     assert changed["credentials"][0]["api_key"] == mask
+    await operator.until_used()
     upstream.seen.clear()
     await operator.until_status(200, "masked")
     key, body = upstream.seen[-1]
@@ -115,6 +110,7 @@ async def test_credentials_are_objects_of_their_own(operator: Operator, upstream
     added = await operator.do("POST", "providers/pooled/credentials", {"name": "b", "api_key": "pooled-secret-b"})
     assert added["name"] == "b"
     await operator.do("POST", "providers/pooled/credentials/a/disable", front=1)
+    await operator.until_used()
     await operator.until_status(200, "pooled")
     upstream.seen.clear()
     for front in (0, 1, 0, 1):

@@ -71,6 +71,7 @@ async def test_entries_are_read_changed_added_and_deleted(operator: Operator, up
     shown[1]["config"]["temperature"] = 0.25
     body = [*shown, entry("token-number-three", upstream, model="third")]
     assert await operator.do("POST", "/updateModelConfig", body) == {"success": True}
+    await operator.until_used()
     await operator.until_status(200, "whatever", key="token-number-three")
     upstream.seen.clear()
     await operator.until_status(200, "whatever", key="token-number-two")
