@@ -83,13 +83,13 @@ class Publisher:
     def queue(self, front: str, frame: bytes, new_bytes: int, *, urgent: bool) -> None:
         self.size += new_bytes
         self._pending.setdefault(front, []).append(frame)
-        if self._scheduled:
+        if self._scheduled or (self._paced is not None and not urgent):
             return
         due = self._flushed_at + _PACE_S
         if urgent or self._loop.time() >= due:
             self._scheduled = True
             self._loop.call_soon(self._flush)
-        elif self._paced is None:
+        else:
             self._paced = self._loop.call_at(due, self._flush)
 
     def _flush(self) -> None:

@@ -6,7 +6,8 @@ from typing import Final, Protocol
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import Event, Framing
 
-_CARRIAGE_RETURN: Final = 0x0D  # looked for as a number, which is six times as quick
+_LINE_FEED: Final = 0x0A  # looked for as a number, which is six times as quick
+_CARRIAGE_RETURN: Final = 0x0D
 
 
 class Splitter(Protocol):
@@ -88,7 +89,7 @@ def _with_line_feeds(data: bytes) -> bytes:
 def _parse(block: bytes) -> Event | None:
     """The event of a block, or None where it has no data."""
     block = block.lstrip(b"\n")
-    if block.startswith(b"data: ") and b"\n" not in block:
+    if block.startswith(b"data: ") and _LINE_FEED not in block:
         return Event(block[6:])
     name, data = b"", []
     for line in block.split(b"\n"):
