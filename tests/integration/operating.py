@@ -45,20 +45,24 @@ class Operator:
         for front in range(len(self.system.fronts)):
             await until(partial(self._is, status, model, front, key))
 
+    def last_changes(self) -> list[int]:
+        """The generation of the last change that each worker logged; 0 before its first."""
+        return [_last_change(worker) for worker in self.system.workers]
+
     async def until_used(self) -> None:
         """Until every worker uses the last change: the one that made it has by its answer, the others hear of it."""
         await until(self._is_used)
 
     async def _is_used(self) -> bool:
-        return len({_last_change(worker) for worker in self.system.workers}) == 1
+        return len(set(self.last_changes())) == 1
 
     async def _is(self, status: int, model: str, front: int, key: str) -> bool:
         return (await self.chat(model, front=front, key=key)).status_code == status
 
 
-def _last_change(worker: Process) -> str:
-    """The generation that it logged last; empty before its first change."""
-    return next(reversed(re.findall(r'"configuration changed"[^\n]*?"generation":(\d+)', worker.log())), "")
+def _last_change(worker: Process) -> int:
+    found = re.findall(r'"configuration changed"[^\n]*?"generation":(\d+)', worker.log())
+    return int(found[-1]) if found else 0
 
 
 def provider(name: str, upstream: Counting, **more: Any) -> dict[str, Any]:

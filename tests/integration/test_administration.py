@@ -69,8 +69,10 @@ async def test_a_provider_is_added_changed_disabled_and_removed_on_all_nodes(
 
 
 async def test_every_worker_takes_a_change_over(operator: Operator) -> None:
+    before = operator.last_changes()
     await operator.do("PUT", "models/noticed", {"targets": ["filed"]})
     await operator.until_used()
+    assert all(now > then for now, then in zip(operator.last_changes(), before, strict=True))
     await operator.do("DELETE", "models/noticed")
 
 
