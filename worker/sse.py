@@ -6,7 +6,8 @@ from typing import Final, Protocol
 from worker.faults import Fault, UpstreamError
 from worker.providers.contract import Event, Framing
 
-_LINE_FEED: Final = 0x0A  # looked for as a number, which is six times as quick
+# Numbers, as looking for one of them in bytes is several times as quick as looking for bytes.
+_LINE_FEED: Final = 0x0A
 _CARRIAGE_RETURN: Final = 0x0D
 
 
